@@ -1,0 +1,63 @@
+"""The narrow waist: token ids in, logits out, nothing else.
+
+A backend knows no text, no sampling and no clock. The engine drives every backend through
+this contract, so an answer that differs between two backends differs in its numbers only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Logits = NDArray[np.float32]  # (n_vocab,)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    n_vocab: int
+    n_ctx: int  # tokens per slot
+    n_slots: int  # sequences held at once
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Tokens to append to one slot.
+
+    start         cache entries of the slot that stay valid; what lies behind is forgotten
+    tokens        at least one; token i gets position start + i
+    want_logits   logits of the last token are computed (the head is a quarter of a step)
+    """
+
+    slot: int
+    start: int
+    tokens: Sequence[int]
+    want_logits: bool
+
+
+class Cancelled(Exception):  # noqa: N818  control flow, not a fault
+    """forward was stopped by cancel(); every slot of the batch must be refilled from its start."""
+
+
+class Backend(Protocol):
+    limits: Limits
+
+    def forward(self, batch: Sequence[Chunk]) -> list[Logits | None]:
+        """Run one pass over all chunks; each slot at most once.
+
+        Returns, per chunk, the logits of its last token, (n_vocab,) float32, or None where
+        not wanted. Raises Cancelled after cancel().
+        """
+
+    def copy(self, source: int, target: int, n: int) -> None:
+        """Copy the first n cache entries of one slot to another: a shared prefix."""
+
+    def cancel(self) -> None:
+        """Make a running forward raise Cancelled soon. Callable from any thread."""
+
+    def close(self) -> None:
+        """Free memory and threads. The backend is unusable afterwards."""

@@ -1,0 +1,150 @@
+"""Every knob once: name, default, meaning. Flag > QWELL_* environment > config file > default.
+
+Standard library only. A bad value is refused with its name, value, origin and what is allowed.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+from qwell.errors import QwellError
+
+
+def _xdg(variable: str, fallback: str) -> Path:
+    base = os.environ.get(variable)
+    return (Path(base) if base else Path.home() / fallback) / "qwell"
+
+
+def default_cache_dir() -> Path:
+    return _xdg("XDG_CACHE_HOME", ".cache")
+
+
+def default_data_dir() -> Path:
+    return _xdg("XDG_DATA_HOME", ".local/share")
+
+
+def default_config_file() -> Path:
+    return _xdg("XDG_CONFIG_HOME", ".config") / "config.toml"
+
+
+def _knob(default: Any, help: str, *, choices: tuple[str, ...] = ()) -> Any:  # noqa: A002  argparse's word
+    return field(default=default, metadata={"help": help, "choices": choices})
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What `qwell serve` runs with. 0 for a number means: decided from the machine."""
+
+    host: str = _knob("127.0.0.1", "address to listen on")
+    port: int = _knob(8000, "port to listen on")
+    model: str = _knob("auto", "path, repo id or auto")
+    engine: str = _knob("native", "inference engine", choices=("native", "transformers"))
+    quant: str = _knob("auto", "weight format", choices=("auto", "q8", "q5", "q4"))
+    ctx_size: int = _knob(4096, "tokens of context per conversation")
+    parallel: int = _knob(0, "conversations computed at once; 0: from memory")
+    threads: int = _knob(0, "compute threads; 0: physical cores within the cgroup quota")
+    max_queue: int = _knob(64, "waiting requests before new ones are refused")
+    data_dir: str = _knob("", "where conversations and logs are kept; empty: user's data folder")
+    cache_dir: str = _knob("", "where models are kept; empty: user's cache folder")
+    api_key: str = _knob("", "key that clients must send; empty: none")
+    cors_origin: tuple[str, ...] = _knob((), "allowed browser origin; repeat for more")
+    log_format: str = _knob("text", "log lines", choices=("text", "json"))
+    log_level: str = _knob(
+        "info", "least severe level logged", choices=("debug", "info", "warning", "error")
+    )
+
+    @property
+    def data_path(self) -> Path:
+        return Path(self.data_dir).expanduser() if self.data_dir else default_data_dir()
+
+    @property
+    def cache_path(self) -> Path:
+        return Path(self.cache_dir).expanduser() if self.cache_dir else default_cache_dir()
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """A setting's value and where it came from: flag, environment, file or default."""
+
+    value: Any
+    source: str
+
+
+def load(
+    flags: Mapping[str, Any],
+    *,
+    environ: Mapping[str, str] = os.environ,
+    file: Path | None = None,
+) -> tuple[Settings, dict[str, Origin]]:
+    """Merge all sources. Flags that are None count as not given.
+
+    Raises QwellError with fault ``config-invalid`` when a value cannot be used.
+    """
+    path = file or Path(environ.get("QWELL_CONFIG", default_config_file()))
+    from_file = _read_file(path)
+    types = get_type_hints(Settings)
+    origins: dict[str, Origin] = {}
+    for knob in fields(Settings):
+        name = knob.name
+        variable = f"QWELL_{name.upper()}"
+        if flags.get(name) is not None:
+            raw, source = flags[name], f"--{name.replace('_', '-')}"
+        elif environ.get(variable):
+            raw, source = environ[variable], variable
+        elif name in from_file:
+            raw, source = from_file[name], str(path)
+        else:
+            origins[name] = Origin(knob.default, "default")
+            continue
+        value = _convert(name, raw, types[name], source)
+        _check_choice(name, value, knob.metadata["choices"], source)
+        origins[name] = Origin(value, source)
+    return Settings(**{name: o.value for name, o in origins.items()}), origins
+
+
+def _read_file(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise _refuse(str(path), str(error), "a TOML file", str(path)) from error
+    known = {f.name for f in fields(Settings)}
+    for name in values:
+        if name not in known:
+            raise _refuse(name, "unknown setting", ", ".join(sorted(known)), str(path))
+    return values
+
+
+def _convert(name: str, raw: Any, kind: Any, source: str) -> Any:
+    if kind is int:
+        try:
+            value = int(raw)
+        except (TypeError, ValueError):
+            raise _refuse(name, repr(raw), "a whole number", source) from None
+        if value < 0:
+            raise _refuse(name, repr(raw), "0 or more", source)
+        return value
+    if get_args(kind):  # tuple[str, ...]
+        parts = raw.split(",") if isinstance(raw, str) else raw
+        return tuple(str(part).strip() for part in parts if str(part).strip())
+    return str(raw)
+
+
+def _check_choice(name: str, value: Any, choices: tuple[str, ...], source: str) -> None:
+    if choices and value not in choices:
+        raise _refuse(name, repr(value), "one of " + ", ".join(choices), source)
+
+
+def _refuse(name: str, found: str, expected: str, source: str) -> QwellError:
+    return QwellError(
+        "config-invalid",
+        found=f"{name} = {found} (from {source})",
+        expected=f"{name}: {expected}",
+        fix=f"correct {name} in {source}; see `qwell serve --help`",
+    )
