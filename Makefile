@@ -1,0 +1,78 @@
+# qwell: `make run` serves the chat, `make test` runs everything that must hold.
+#
+# Each recipe line is a command that a person can type. Stamp files under build/ remember what
+# is done, so that a second run starts at once and a change redoes only what depends on it.
+#
+#   make run ARGS="--port 9000"        flags of `qwell serve`
+#   make test ARGS="tests/text -k zh"  arguments of pytest
+
+PYTHON ?= $(shell command -v python3.11 || echo python3)
+BIN    := .venv/bin
+
+NATIVE_SOURCES := pyproject.toml CMakeLists.txt $(shell find native -type f)
+WEB_SOURCES    := $(shell find web -type f -not -path '*/node_modules/*' -not -path '*/dist/*')
+
+.PHONY: help run setup web check test bench clean
+.DELETE_ON_ERROR:
+
+help:
+	@echo 'make run     serve the chat on http://127.0.0.1:8000 (sets everything up first)'
+	@echo 'make test    set up what the tests need and run all of them'
+	@echo 'make setup   prepare .venv with everything installed, for .venv/bin/qwell'
+	@echo 'make check   formatting, types, layers, page, C++ warnings'
+	@echo 'make bench   measure this machine against llama.cpp on the same weights'
+	@echo 'make web     build the page'
+	@echo 'make clean   remove what was built; .venv and downloaded models stay'
+
+run: build/installed web
+	$(BIN)/qwell serve $(ARGS)
+
+setup: build/installed-dev web
+
+web: src/qwell/server/static/index.html
+
+check: build/installed-dev web/node_modules/.installed
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	scripts/with_node.sh npm --prefix web run check
+	scripts/native_strict.sh
+
+test: setup check
+	scripts/debian_packages.sh chromium fonts-noto-cjk
+	scripts/with_node.sh npm --prefix web test
+	scripts/native_sanitized.sh
+	$(BIN)/pytest $(ARGS)
+
+bench: build/installed-dev
+	$(BIN)/qwell bench --peers $(ARGS)
+
+clean:
+	rm -rf build dist src/qwell/server/static web/node_modules
+
+# --- what the targets above stand on ---------------------------------------------------------
+
+# pip is renewed: the one that came with Python may be too old for dependency groups
+.venv/bin/pip:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --upgrade pip
+
+# without build isolation, so that CMake finds the same tools again and rebuilds only what changed
+build/installed: $(NATIVE_SOURCES) | .venv/bin/pip
+	$(BIN)/pip install --quiet --group build
+	$(BIN)/pip install --quiet --no-build-isolation --editable .
+	@mkdir -p build && touch $@
+
+build/installed-dev: build/installed
+	$(BIN)/pip install --quiet --no-build-isolation --editable '.[dev]'
+	@touch $@
+
+web/node_modules/.installed: web/package.json web/package-lock.json | .venv/bin/pip
+	scripts/with_node.sh npm --prefix web ci --no-audit --no-fund
+	@touch $@
+
+src/qwell/server/static/index.html: $(WEB_SOURCES) web/node_modules/.installed
+	scripts/with_node.sh npm --prefix web run build
+	@touch $@
