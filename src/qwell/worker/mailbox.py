@@ -1,0 +1,51 @@
+"""Events on their way to one consumer: a slow one gets bigger pieces, never a longer queue.
+
+Knows nothing of where events come from.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+
+from qwell.core import Delta, Event, Loading, Prefill, Queued, is_terminal
+
+
+def _merge(older: Event, newer: Event) -> Event | None:
+    """One event that says what both say, or None when both are needed."""
+    if isinstance(older, Delta) and isinstance(newer, Delta):
+        return Delta(older.text + newer.text, older.logprobs + newer.logprobs)
+    if type(older) is type(newer) and isinstance(newer, Queued | Loading | Prefill):
+        return newer
+    return None
+
+
+class Mailbox:
+    """Unread neighbours of a kind are merged, so its length is bounded by the kinds in a row.
+
+    After a terminal event everything put is ignored: there is exactly one.
+    """
+
+    def __init__(self) -> None:
+        self.closed = False
+        self._events: deque[Event] = deque()
+        self._filled = asyncio.Event()
+
+    def put(self, event: Event) -> None:
+        if self.closed:
+            return
+        self.closed = is_terminal(event)
+        merged = _merge(self._events[-1], event) if self._events else None
+        if merged is not None:
+            self._events[-1] = merged
+        else:
+            self._events.append(event)
+        self._filled.set()
+
+    async def get(self) -> Event:
+        """The oldest unread event; waits for one."""
+        await self._filled.wait()
+        event = self._events.popleft()
+        if not self._events:
+            self._filled.clear()
+        return event
