@@ -1,0 +1,244 @@
+"""A source becomes a pack: which tensors, in which kind, piece by piece in bounded memory.
+
+Knows names and kinds. Reading is the source's work, layouts are in planes.py, and where the
+pack belongs and who may write it is decided in ensure.py.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, BinaryIO, Literal
+
+import numpy as np
+
+from qwell.errors import QwellError
+from qwell.weights.blocks import F16, F32, GROUP, U8
+from qwell.weights.pack import PackWriter, TensorSpec
+from qwell.weights.planes import ROWS, Kind, encode, padded_rows
+from qwell.weights.quantize import quantize_q4, quantize_q5, quantize_q8
+from qwell.weights.source import Source, Tensor, check_tensors, pack_config
+
+Quant = Literal["auto", "q8", "q5", "q4"]
+
+_FORCED = {"q8": Kind.Q8, "q5": Kind.Q5, "q4": Kind.Q4}
+# The kind that keeps a type's values exactly, or nearly: a symmetric 5-bit code can't follow
+# the minima of Q5_K, and Q6_K has 6 bits, so both become q8.
+_CLOSEST = {
+    "F32": Kind.Q5, "F16": Kind.Q5, "BF16": Kind.Q5,
+    "Q8_0": Kind.Q8, "Q6_K": Kind.Q8, "Q5_K": Kind.Q8,
+    "Q5_0": Kind.Q5, "Q4_0": Kind.Q4, "Q4_1": Kind.Q4, "Q4_K": Kind.Q4,
+}  # fmt: skip
+_LAYER_MATRICES = {
+    "q": "self_attn.q_proj.weight",
+    "k": "self_attn.k_proj.weight",
+    "v": "self_attn.v_proj.weight",
+    "o": "self_attn.o_proj.weight",
+    "gate": "mlp.gate_proj.weight",
+    "up": "mlp.up_proj.weight",
+    "down": "mlp.down_proj.weight",
+}
+_LAYER_VECTORS = {
+    "attn_norm": "input_layernorm.weight",
+    "ffn_norm": "post_attention_layernorm.weight",
+    "q_bias": "self_attn.q_proj.bias",
+    "k_bias": "self_attn.k_proj.bias",
+    "v_bias": "self_attn.v_proj.bias",
+}
+_PIECE_VALUES = 1 << 19  # weights converted at once: 2 MB as float32, near the L2 cache
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One tensor of the source and where it goes: one pack tensor, or two for HI and LO."""
+
+    source_name: str
+    specs: tuple[TensorSpec, ...]
+
+
+def plan(source: Source, quant: Quant) -> list[Part]:
+    """All tensors of the pack, in the order of the file."""
+    parts = [_planes_part(source, "embd", "model.embed_tokens.weight")]
+    if not source.config["tie_word_embeddings"]:
+        parts.append(_planes_part(source, "head", "lm_head.weight"))
+    parts.append(_vector_part(source, "out_norm", "model.norm.weight"))
+    for i in range(source.config["num_hidden_layers"]):
+        layer = f"model.layers.{i}."
+        for short, name in _LAYER_VECTORS.items():
+            parts.append(_vector_part(source, f"L{i}.{short}", layer + name))
+        for short, name in _LAYER_MATRICES.items():
+            tensor = source.tensors[layer + name]
+            kind = _FORCED.get(quant) or _CLOSEST[tensor.type.name]
+            spec = TensorSpec(f"L{i}.{short}", kind, padded_rows(tensor.rows), tensor.cols)
+            parts.append(Part(layer + name, (spec,)))
+    return parts
+
+
+def pack_names(n_layer: int, *, tied: bool) -> dict[str, str]:
+    """Name in the pack (embd and head without .hi and .lo) to name in Hugging Face's files."""
+    names = {"embd": "model.embed_tokens.weight", "out_norm": "model.norm.weight"}
+    if not tied:
+        names["head"] = "lm_head.weight"
+    for i in range(n_layer):
+        for short, name in (_LAYER_VECTORS | _LAYER_MATRICES).items():
+            names[f"L{i}.{short}"] = f"model.layers.{i}.{name}"
+    return names
+
+
+def _planes_part(source: Source, short: str, name: str) -> Part:
+    tensor = source.tensors[name]
+    rows = padded_rows(tensor.rows)
+    hi = TensorSpec(f"{short}.hi", Kind.HI, rows, tensor.cols)
+    return Part(name, (hi, TensorSpec(f"{short}.lo", Kind.LO, rows, tensor.cols)))
+
+
+def _vector_part(source: Source, short: str, name: str) -> Part:
+    return Part(name, (TensorSpec(short, Kind.F32, 1, source.tensors[name].cols),))
+
+
+def _body_quant(parts: list[Part]) -> str:
+    """The kind that holds most of the body's weights."""
+    sizes: Counter[Kind] = Counter()
+    for part in parts:
+        if len(part.specs) == 1 and part.specs[0].kind is not Kind.F32:
+            sizes[part.specs[0].kind] += part.specs[0].rows * part.specs[0].cols
+    return sizes.most_common(1)[0][0].name.lower()
+
+
+def packed_bytes(source: Source, quant: Quant) -> int:
+    """Size of the pack without its meta, for the disk-space check."""
+    return sum(spec.n_bytes + 4096 for part in plan(source, quant) for spec in part.specs)
+
+
+def write_pack(
+    file: BinaryIO,
+    source: Source,
+    quant: Quant,
+    *,
+    origin: dict[str, Any],
+    report: Callable[[int, int], None],
+) -> dict[str, Any]:
+    """Convert all tensors into an open, empty file. Returns the meta.
+
+    report(done, total) counts weights. Raises QwellError ``weights-corrupt`` when a value or
+    scale is not finite, and what the source raises.
+    """
+    check_tensors(source)
+    parts = plan(source, quant)
+    writer = PackWriter(
+        file, pack_config(source.config), [spec for part in parts for spec in part.specs]
+    )
+    total = sum(t.rows * t.cols for t in (source.tensors[p.source_name] for p in parts))
+    done = 0
+    for part, n_weights, pieces in _converted(source, parts):
+        for spec, piece in zip(part.specs, pieces, strict=True):
+            writer.write(spec.name, piece)
+        done += n_weights
+        report(done, total)
+    meta = {
+        "name": source.name,
+        "source": origin,
+        "quant": _body_quant(parts),
+        "architecture": source.config["model_type"],
+        "config": dict(source.config),
+        "tokenizer": source.tokenizer,
+        "chat_template": source.chat_template,
+        "generation_config": dict(source.generation_config),
+        "stop_ids": list(source.stop_ids),
+    }
+    writer.finish(meta)
+    return meta
+
+
+def _converted(source: Source, parts: list[Part]) -> Iterator[tuple[Part, int, list[U8]]]:
+    """Pieces in the order of the file, computed a few ahead on all cores.
+
+    numpy releases the interpreter's lock, so threads are enough; the short queue bounds memory.
+    """
+    n_threads = min(len(os.sched_getaffinity(0)), 8)
+    waiting: deque[tuple[Part, int, Future[list[U8]]]] = deque()
+    with ThreadPoolExecutor(n_threads, "qwell-pack") as pool:
+        for part, first, last in _pieces(source, parts):
+            tensor = source.tensors[part.source_name]
+            job = partial(convert_piece, source, part, first, last)
+            waiting.append((part, (last - first) * tensor.cols, pool.submit(job)))
+            if len(waiting) > 2 * n_threads:
+                done_part, n, future = waiting.popleft()
+                yield done_part, n, future.result()
+        while waiting:
+            done_part, n, future = waiting.popleft()
+            yield done_part, n, future.result()
+
+
+def _pieces(source: Source, parts: list[Part]) -> Iterator[tuple[Part, int, int]]:
+    for part in parts:
+        tensor = source.tensors[part.source_name]
+        step = max(ROWS, _PIECE_VALUES // tensor.cols // ROWS * ROWS)
+        for first in range(0, tensor.rows, step):
+            yield part, first, min(first + step, tensor.rows)
+
+
+def convert_piece(source: Source, part: Part, first: int, last: int) -> list[U8]:
+    """Rows first..last-1 of one tensor as bytes for each of its pack tensors."""
+    tensor = source.tensors[part.source_name]
+    kind = part.specs[0].kind
+    blocks = tensor.blocks(first, last)
+    if not np.isfinite(tensor.type.scales(blocks)).all():
+        raise QwellError(
+            "weights-corrupt",
+            found=f"{source.path}: tensor {part.source_name} holds values that are no numbers",
+            expected="finite weights and scales",
+            fix="the file was damaged or badly converted: download it again (`qwell pull`)",
+        )
+    if kind is Kind.F32:
+        return [tensor.type.dequantize(blocks).view(np.uint8).reshape(-1)]
+    u, d, m = codes(tensor, blocks, Kind.Q8 if kind is Kind.HI else kind)
+    u, d, m = _shaped(u, d, m, tensor.cols)
+    return [encode(spec.kind, u, d, m) for spec in part.specs]
+
+
+def codes(tensor: Tensor, blocks: U8, kind: Kind) -> tuple[U8, F16, F16 | None]:
+    """Stored codes (n, 32) with scales and minima (n,): taken over where exact, else computed."""
+    if kind is Kind.Q4:
+        return _q4_codes(tensor, blocks)
+    offset, low, high = (128, -128, 127) if kind is Kind.Q8 else (16, -16, 15)
+    if tensor.type.symmetric and low <= tensor.type.q_min and tensor.type.q_max <= high:
+        d, q = tensor.type.symmetric(blocks)
+    else:
+        quantize = quantize_q8 if kind is Kind.Q8 else quantize_q5
+        d, q = quantize(_groups(tensor, blocks))
+    return q.view(np.uint8) + np.uint8(offset), d, None
+
+
+def _q4_codes(tensor: Tensor, blocks: U8) -> tuple[U8, F16, F16]:
+    if tensor.type.affine:
+        d, m, u = tensor.type.affine(blocks)
+    elif tensor.type.symmetric and tensor.type.q_min == -8:
+        d, q = tensor.type.symmetric(blocks)
+        m, u = d * np.float16(-8), q.view(np.uint8) + np.uint8(8)
+    else:
+        d, m, u = quantize_q4(_groups(tensor, blocks))
+    return u, d, m
+
+
+def _groups(tensor: Tensor, blocks: U8) -> F32:
+    return tensor.type.dequantize(blocks).reshape(-1, GROUP)
+
+
+def _shaped(u: U8, d: F16, m: F16 | None, cols: int) -> tuple[U8, F16, F16 | None]:
+    """As matrices; rows padded to 16 with d = 0, m = 0 and the code 128."""
+    u, d = u.reshape(-1, cols), d.reshape(-1, cols // GROUP)
+    m = m if m is None else m.reshape(d.shape)
+    extra = padded_rows(len(u)) - len(u)
+    if not extra:
+        return u, d, m
+    pad = ((0, extra), (0, 0))
+    return (
+        np.pad(u, pad, constant_values=128),
+        np.pad(d, pad),
+        m if m is None else np.pad(m, pad),
+    )

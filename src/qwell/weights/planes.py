@@ -1,0 +1,163 @@
+"""The layouts of docs/pack-format.md: codes to planes and back.
+
+Knows the memory layout of each kind; not where codes come from, nor how a pack file is built.
+All functions work on any multiple of 16 rows, so a matrix can be laid out piece by piece.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qwell.weights.blocks import F16, F32, U8
+
+ROWS = 16  # rows of a group
+COLS = 32  # columns of a block
+
+
+class Kind(IntEnum):
+    F32 = 0
+    Q8 = 1
+    Q5 = 2
+    Q4 = 3
+    HI = 4
+    LO = 5
+
+
+_VECTORS = {Kind.Q8: 8, Kind.Q5: 5, Kind.Q4: 4, Kind.HI: 4}  # lane vectors of 64 bytes a block
+
+
+def padded_rows(rows: int) -> int:
+    return -(-rows // ROWS) * ROWS
+
+
+def _scale_plane_bytes(cols: int) -> int:
+    return -(-(cols // COLS * 2 * ROWS) // 64) * 64
+
+
+def tensor_bytes(kind: Kind, rows: int, cols: int) -> int:
+    """Exactly what the kind needs for rows (a multiple of 16, except for F32) and cols."""
+    if kind is Kind.F32:
+        return rows * cols * 4
+    if kind is Kind.LO:
+        return rows * (cols // 2 + cols // COLS * 2)
+    n_scales = 2 if kind is Kind.Q4 else 1
+    group = n_scales * _scale_plane_bytes(cols) + cols // COLS * _VECTORS[kind] * 64
+    return rows // ROWS * group
+
+
+def encode(kind: Kind, u: U8, d: F16, m: F16 | None = None) -> U8:
+    """Planes of a piece of a matrix, flat.
+
+    u  # (rows, cols) codes as the kind stores them: q + 128, q + 16 or 0..15
+    d  # (rows, cols / 32)
+    m  # (rows, cols / 32) for Q4
+    """
+    if kind is Kind.LO:
+        return _encode_lo(u, d)
+    planes = [_scale_plane(d)]
+    if m is not None:
+        planes.append(_scale_plane(m))
+    lanes = _to_lanes(u)
+    if kind is Kind.Q8:
+        planes.append(lanes)
+    elif kind is Kind.HI:
+        planes.append(_join_nibbles(lanes >> 4))
+    elif kind is Kind.Q4:
+        planes.append(_join_nibbles(lanes))
+    else:
+        planes += [_join_nibbles(lanes & 15), _fifth_bits(lanes)]
+    n_groups = len(u) // ROWS
+    return np.concatenate([p.reshape(n_groups, -1) for p in planes], axis=1).reshape(-1)
+
+
+def decode(kind: Kind, raw: U8, rows: int, cols: int) -> tuple[U8, F16, F16 | None]:
+    """Inverse of encode; for HI and LO only the four stored bits of u are set."""
+    if kind is Kind.LO:
+        return _decode_lo(raw, rows, cols)
+    groups = raw.reshape(rows // ROWS, -1)
+    at = _scale_plane_bytes(cols)
+    d, m = _scales_of(groups[:, :at], cols), None
+    if kind is Kind.Q4:
+        m = _scales_of(groups[:, at : 2 * at], cols)
+        at *= 2
+    body = groups[:, at:]
+    n_blocks = cols // COLS
+    if kind is Kind.Q8:
+        return _from_lanes(body.reshape(-1, n_blocks, 8, 64)), d, m
+    nibbles = body[:, : n_blocks * 256].reshape(-1, n_blocks, 4, 64)
+    lanes = np.concatenate([nibbles & 15, nibbles >> 4], axis=2)
+    if kind is Kind.HI:
+        lanes <<= 4
+    if kind is Kind.Q5:
+        bits = body[:, n_blocks * 256 :].reshape(-1, n_blocks, 1, 64)
+        lanes |= ((bits >> np.arange(8, dtype=np.uint8)[None, None, :, None]) & 1) << 4
+    return _from_lanes(lanes), d, m
+
+
+def values(kind: Kind, u: U8, d: F16, m: F16 | None = None) -> F32:
+    """float32 of complete codes; HI and LO need their two halves joined first."""
+    offset = {Kind.Q8: 128, Kind.HI: 128, Kind.LO: 128, Kind.Q5: 16, Kind.Q4: 0}[kind]
+    codes = u.reshape(len(u), -1, COLS).astype(np.float32) - np.float32(offset)
+    codes *= d.astype(np.float32)[:, :, None]
+    if m is not None:
+        codes += m.astype(np.float32)[:, :, None]
+    return codes.reshape(u.shape)
+
+
+def _to_lanes(u: U8) -> U8:
+    """(rows, cols) to (groups, blocks, quads, 64): byte 4 * row + column of the quad."""
+    rows, cols = u.shape
+    quads = np.ascontiguousarray(u).view(np.uint32).reshape(rows // ROWS, ROWS, cols // COLS, 8)
+    return np.ascontiguousarray(quads.transpose(0, 2, 3, 1)).view(np.uint8)
+
+
+def _from_lanes(lanes: U8) -> U8:
+    quads = np.ascontiguousarray(lanes).view(np.uint32)  # (groups, blocks, 8, 16)
+    rows = np.ascontiguousarray(quads.transpose(0, 3, 1, 2))
+    return rows.reshape(quads.shape[0] * ROWS, -1).view(np.uint8)
+
+
+def _join_nibbles(lanes: U8) -> U8:
+    """Lane vector v: quad v in the low nibbles, quad v + 4 in the high ones."""
+    joined: U8 = lanes[:, :, :4] | (lanes[:, :, 4:] << 4)
+    return joined
+
+
+def _fifth_bits(lanes: U8) -> U8:
+    """Bit ``quad`` of a byte is bit 4 of that quad's code."""
+    bits: NDArray[np.uint8] = lanes[:, :, 0] >> 4
+    for quad in range(1, 8):
+        bits |= (lanes[:, :, quad] >> 4) << np.uint8(quad)
+    return bits
+
+
+def _scale_plane(d: F16) -> U8:
+    rows, n_blocks = d.shape
+    plane = np.zeros((rows // ROWS, _scale_plane_bytes(n_blocks * COLS)), np.uint8)
+    by_block = np.ascontiguousarray(d.reshape(-1, ROWS, n_blocks).transpose(0, 2, 1))
+    plane[:, : n_blocks * 2 * ROWS] = by_block.view(np.uint8).reshape(len(plane), -1)
+    return plane
+
+
+def _scales_of(plane: U8, cols: int) -> F16:
+    used = np.ascontiguousarray(plane[:, : cols // COLS * 2 * ROWS]).view(np.float16)
+    by_row = used.reshape(len(plane), cols // COLS, ROWS).transpose(0, 2, 1)
+    return np.ascontiguousarray(by_row).reshape(-1, cols // COLS)
+
+
+def _encode_lo(u: U8, d: F16) -> U8:
+    rows, cols = u.shape
+    blocks = u.reshape(rows, cols // COLS, COLS)
+    nibbles = (blocks[:, :, :16] & 15) | (blocks[:, :, 16:] << 4)
+    scales = np.ascontiguousarray(d).view(np.uint8)
+    return np.concatenate([nibbles.reshape(rows, -1), scales], axis=1).reshape(-1)
+
+
+def _decode_lo(raw: U8, rows: int, cols: int) -> tuple[U8, F16, None]:
+    by_row = raw.reshape(rows, -1)
+    nibbles = by_row[:, : cols // 2].reshape(rows, -1, 16)
+    u = np.concatenate([nibbles & 15, nibbles >> 4], axis=2).reshape(rows, cols)
+    return u, np.ascontiguousarray(by_row[:, cols // 2 :]).view(np.float16), None

@@ -1,0 +1,108 @@
+"""float32 to 8, 5 and 4 bit codes with searched scales.
+
+Knows numbers only: no tensor names, no files, no memory layout. Callers bound the memory by
+passing a few thousand groups at a time.
+
+Every group of 32 values gets one float16 scale (and a minimum for 4 bits), chosen to make the
+squared error small; codes are computed with the scale as rounded to float16.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from qwell.weights.blocks import F16, F32, I8, U8
+
+# Scales tried, relative to the one at which the largest value just fits.
+_Q5_TRIES = (1.0, 0.85, 0.9, 0.95, 1.06)
+_Q4_TRIES = (1.0, 0.8, 0.9)
+
+
+def quantize_q8(w: F32) -> tuple[F16, I8]:
+    """(n, 32) to scales (n,) and codes (n, 32) in -127..127."""
+    first = np.abs(w).max(axis=1) / np.float32(127)
+    q = np.rint(w * _inverse(first)[:, None])
+    d = _least_squares(w, q, first)
+    return d, _codes(w, d, -127, 127)
+
+
+def quantize_q5(w: F32) -> tuple[F16, I8]:
+    """(n, 32) to scales (n,) and codes (n, 32) in -16..15.
+
+    The scale is signed, so that the value of largest magnitude can use the code -16.
+    """
+    largest = np.take_along_axis(w, np.abs(w).argmax(axis=1)[:, None], axis=1)[:, 0]
+    start = largest / np.float32(-16)
+    best_score = np.full(len(w), -1, np.float32)
+    best = start.copy()
+    for ratio in _Q5_TRIES:
+        q = w * _inverse(start * np.float32(ratio))[:, None]
+        np.rint(q, out=q)
+        np.clip(q, -16, 15, out=q)
+        wq = np.einsum("ij,ij->i", w, q)
+        qq = np.einsum("ij,ij->i", q, q)
+        np.maximum(qq, np.float32(1e-30), out=qq)
+        score = wq * wq / qq  # squared length of w explained by q
+        better = score > best_score
+        best_score[better] = score[better]
+        best[better] = (wq / qq)[better]
+    d = best.astype(np.float16)
+    return d, _codes(w, d, -16, 15)
+
+
+def quantize_q4(w: F32) -> tuple[F16, F16, U8]:
+    """(n, 32) to scales (n,), minima (n,) and codes (n, 32) in 0..15."""
+    low, high = w.min(axis=1), w.max(axis=1)
+    best_d, best_m = (high - low) / np.float32(15), low.copy()
+    best_error = _affine_error(w, best_d, best_m)
+    for ratio in _Q4_TRIES:
+        shrink = (high - low) * np.float32((1 - ratio) / 2)
+        d, m = (high - low - 2 * shrink) / np.float32(15), low + shrink
+        d, m = _fit_line(w, _affine_codes(w, d, m), d, m)
+        error = _affine_error(w, d, m)
+        better = error < best_error
+        best_error[better], best_d[better], best_m[better] = error[better], d[better], m[better]
+    d16, m16 = best_d.astype(np.float16), best_m.astype(np.float16)
+    codes = _affine_codes(w, d16.astype(np.float32), m16.astype(np.float32))
+    return d16, m16, codes.astype(np.uint8)
+
+
+def _inverse(d: F32) -> F32:
+    """1 / d, and 0 where d is too small to divide by: such groups become all zero."""
+    return np.divide(np.float32(1), d, out=np.zeros_like(d), where=np.abs(d) > np.float32(1e-37))
+
+
+def _least_squares(w: F32, q: F32, fallback: F32) -> F16:
+    """The scale that makes d * q closest to w."""
+    qq = np.einsum("ij,ij->i", q, q)
+    wq = np.einsum("ij,ij->i", w, q)
+    return np.divide(wq, qq, out=fallback.copy(), where=qq > 0).astype(np.float16)
+
+
+def _codes(w: F32, d: F16, low: int, high: int) -> I8:
+    q = w * _inverse(d.astype(np.float32))[:, None]
+    np.rint(q, out=q)
+    return np.clip(q, low, high, out=q).astype(np.int8)
+
+
+def _affine_codes(w: F32, d: F32, m: F32) -> F32:
+    u = (w - m[:, None]) * _inverse(d)[:, None]
+    np.rint(u, out=u)
+    return np.clip(u, 0, 15, out=u)
+
+
+def _affine_error(w: F32, d: F32, m: F32) -> F32:
+    off = _affine_codes(w, d, m) * d[:, None] + m[:, None] - w
+    error: F32 = np.einsum("ij,ij->i", off, off)
+    return error
+
+
+def _fit_line(w: F32, u: F32, d: F32, m: F32) -> tuple[F32, F32]:
+    """Least squares for w = d * u + m; keeps d and m where all codes are equal."""
+    n = np.float32(w.shape[1])
+    mean_u, mean_w = u.mean(axis=1), w.mean(axis=1)
+    spread = np.einsum("ij,ij->i", u, u) - n * mean_u * mean_u
+    shared = np.einsum("ij,ij->i", u, w) - n * mean_u * mean_w
+    fits = spread > np.float32(0.5)
+    slope = np.divide(shared, spread, out=d.copy(), where=fits)
+    return slope, np.where(fits, mean_w - slope * mean_u, m)
