@@ -1,4 +1,4 @@
-"""What is installed elsewhere is whole: the extension, the page and the type marker are in the wheel."""
+"""A wheel is whole: the extension, the page and the type marker are in it."""
 
 from __future__ import annotations
 
