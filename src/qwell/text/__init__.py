@@ -4,8 +4,20 @@ Knows nothing of weights, logits and sampling.
 """
 
 from qwell.text.bundle import Text
-from qwell.text.decoder import IncrementalDecoder
+from qwell.text.context import Fitted, fit
+from qwell.text.decoder import IncrementalDecoder, StopStrings
 from qwell.text.template import ChatTemplate
 from qwell.text.tokenizer import Tokenizer
+from qwell.text.tool_calls import ToolCall, ToolCallParser
 
-__all__ = ["ChatTemplate", "IncrementalDecoder", "Text", "Tokenizer"]
+__all__ = [
+    "ChatTemplate",
+    "Fitted",
+    "IncrementalDecoder",
+    "StopStrings",
+    "Text",
+    "Tokenizer",
+    "ToolCall",
+    "ToolCallParser",
+    "fit",
+]

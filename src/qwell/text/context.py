@@ -1,0 +1,82 @@
+"""The context budget: which messages still fit, and what had to go.
+
+Knows roles and counts; how many tokens an answer should have room for is the caller's decision.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import takewhile
+from typing import Literal
+
+from qwell.core import Message
+from qwell.errors import QwellError
+from qwell.text.template import ChatTemplate, Tool
+from qwell.text.tokenizer import Tokenizer
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """A prompt that leaves room for the answer.
+
+    dropped_messages   oldest messages that were left out
+    dropped_tokens     how much shorter the prompt became by that
+    prompt_tokens      len(ids)
+    """
+
+    ids: list[int]
+    dropped_messages: int
+    dropped_tokens: int
+    prompt_tokens: int
+
+
+def fit(
+    template: ChatTemplate,
+    tokenizer: Tokenizer,
+    messages: Sequence[Message],
+    tools: Sequence[Tool] = (),
+    *,
+    n_ctx: int,
+    reserve: int,
+    overflow: Literal["trim", "error"] = "trim",
+    continue_last: bool = False,
+) -> Fitted:
+    """Encode as many of the newest turns as fit beside the system prompt in n_ctx - reserve.
+
+    A turn begins with a user's message and goes whole or not at all. Raises QwellError
+    context-overflow when the last turn alone is too long, or, with overflow "error", when
+    anything would have to be dropped; and as ChatTemplate.encode does.
+    """
+
+    def encoded(first: int) -> list[int]:
+        return template.encode(
+            tokenizer, [*head, *messages[first:]], tools, continue_last=continue_last
+        )
+
+    room = n_ctx - reserve
+    head = list(takewhile(lambda message: message.role == "system", messages))
+    whole = encoded(len(head))
+    if len(whole) <= room:
+        return Fitted(whole, 0, 0, len(whole))
+    if overflow == "error":
+        raise _too_long("a conversation", len(whole), n_ctx, reserve)
+    starts = [i for i in range(len(head) + 1, len(messages)) if messages[i].role == "user"]
+    # Fewer turns never make more tokens; what was encoded once comes from the tokenizer's memory.
+    at = bisect_left(starts, x=True, key=lambda first: len(encoded(first)) <= room)
+    if at == len(starts):
+        least = encoded(starts[-1]) if starts else whole
+        raise _too_long("the system prompt and the last turn", len(least), n_ctx, reserve)
+    ids = encoded(starts[at])
+    return Fitted(ids, starts[at] - len(head), len(whole) - len(ids), len(ids))
+
+
+def _too_long(what: str, n_tokens: int, n_ctx: int, reserve: int) -> QwellError:
+    return QwellError(
+        "context-overflow",
+        found=f"{what} of {n_tokens} tokens",
+        expected=f"at most {max(n_ctx - reserve, 0)} tokens: {n_ctx} of context, of which "
+        f"{reserve} are kept for the answer",
+        fix="shorten it, start a new conversation, or serve with a larger --ctx-size",
+    )
