@@ -1,0 +1,124 @@
+"""The application: which middleware, which routes, and what starts and stops with them.
+
+Knows where everything is mounted, nothing of what it does.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.responses import Response
+
+import qwell
+from qwell.config import Settings
+from qwell.errors import QwellError
+from qwell.server import chat, chat_socket, docs_page, health, openai, page
+from qwell.server.api_key import ApiKey
+from qwell.server.body_limit import BodyLimit
+from qwell.server.cors import OriginCheck
+from qwell.server.host_check import HostCheck, own_names
+from qwell.server.problem import refusal, request_id_of
+from qwell.server.request_log import RequestLog
+from qwell.server.schemas import invalid_body
+from qwell.server.security_headers import SecurityHeaders
+from qwell.server.streams import Bounds, Streams
+from qwell.server.worker_protocol import Worker
+
+STOP_GRACE_S = 5.0  # for the worker, once the answers have ended
+_MOST_SLOTS = 8  # what parallel = 0 can come to
+
+log = logging.getLogger("qwell.server")
+
+
+def create_app(settings: Settings, worker: Worker, *, bundle: Path = page.BUNDLE) -> FastAPI:
+    """The whole server over a worker that is not started yet: it lives as long as the app."""
+    app = FastAPI(
+        title="qwell",
+        version=qwell.__version__,
+        description="Private streaming chat with Qwen2.5 on CPUs.",
+        docs_url=None,  # docs_page.py: the framework's loads scripts from another origin
+        redoc_url=None,
+        lifespan=_lifespan,
+        middleware=_middleware(settings),
+    )
+    app.state.worker = worker
+    app.state.bundle = bundle
+    app.state.streams = Streams(worker, _bounds(settings))
+    app.add_exception_handler(QwellError, _on_qwell_error)
+    app.add_exception_handler(HTTPException, _on_http_error)
+    app.add_exception_handler(RequestValidationError, _on_invalid_body)
+    for part in (chat, chat_socket, openai, health, docs_page, page):
+        app.include_router(part.router)
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    await app.state.worker.start()
+    try:
+        yield
+    finally:
+        await app.state.streams.close(grace_s=0)
+        await app.state.worker.stop(STOP_GRACE_S)
+
+
+def _middleware(settings: Settings) -> list[Middleware]:
+    """Outermost first."""
+    return [
+        Middleware(RequestLog),
+        Middleware(SecurityHeaders),
+        Middleware(HostCheck, names=own_names(settings.host, settings.cors_origin)),
+        Middleware(OriginCheck, origins=settings.cors_origin),
+        Middleware(ApiKey, key=settings.api_key),
+        Middleware(BodyLimit),
+    ]
+
+
+def _bounds(settings: Settings) -> Bounds:
+    return Bounds(live=settings.max_queue + (settings.parallel or _MOST_SLOTS))
+
+
+async def _on_qwell_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, QwellError)
+    return refusal(request.url.path, error, request_id=request_id_of(request.scope))
+
+
+async def _on_invalid_body(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    return await _on_qwell_error(request, invalid_body(list(error.errors())))
+
+
+async def _on_http_error(request: Request, error: Exception) -> Response:
+    """Refusals of the framework: unknown path, wrong method, unreadable body."""
+    assert isinstance(error, HTTPException)
+    cause = error.__cause__
+    if not isinstance(cause, QwellError):
+        cause = _explained(request, error)
+    response = await _on_qwell_error(request, cause)
+    response.headers.update(error.headers or {})
+    response.status_code = error.status_code
+    return response
+
+
+def _explained(request: Request, error: HTTPException) -> QwellError:
+    asked = f"{request.method} {request.url.path}"
+    if error.status_code in (404, 405):
+        return QwellError(
+            "api-base-wrong",
+            found=f"{asked}: {error.detail.lower()}",
+            expected="a route listed at /docs; OpenAI clients use base_url .../v1",
+            fix="correct the URL or the method",
+        )
+    return QwellError(
+        "invalid-request-body",
+        found=f"{asked}: {error.detail}",
+        expected="a request as described at /docs",
+        fix="correct the request and send it again",
+    )

@@ -1,0 +1,48 @@
+"""Refuses request bodies that are too large, before they fill the memory."""
+
+from __future__ import annotations
+
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from qwell.errors import QwellError
+from qwell.server.problem import refuse
+
+MAX_BYTES = 8 * 1024 * 1024
+
+
+class BodyLimit:
+    def __init__(self, app: ASGIApp, max_bytes: int = MAX_BYTES) -> None:
+        self._app = app
+        self._max_bytes = max_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Bodies without a declared length are counted as they arrive."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        declared = Headers(scope=scope).get("content-length", "0")
+        if declared.isdecimal() and int(declared) > self._max_bytes:
+            await refuse(scope, receive, send, self._too_large(f"{declared} bytes"))
+            return
+        counted = 0
+
+        async def receive_counted() -> Message:
+            nonlocal counted
+            message = await receive()
+            counted += len(message.get("body", b""))
+            if counted > self._max_bytes:
+                cause = self._too_large(f"more than {self._max_bytes} bytes")
+                raise HTTPException(413) from cause  # the framework lets only this type through
+            return message
+
+        await self._app(scope, receive_counted, send)
+
+    def _too_large(self, found: str) -> QwellError:
+        return QwellError(
+            "body-too-large",
+            found=f"a request body of {found}",
+            expected=f"at most {self._max_bytes} bytes",
+            fix="send fewer or shorter messages",
+        )

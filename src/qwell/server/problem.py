@@ -1,0 +1,128 @@
+"""Refusals as documents: RFC 9457 for everything but /v1, which speaks OpenAI's error shape.
+
+Knows how a QwellError looks on the wire, and which status its fault id means.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.responses import JSONResponse, Response
+from starlette.types import Receive, Scope, Send
+
+from qwell.errors import QwellError
+
+MEDIA_TYPE = "application/problem+json"
+
+# Faults that are the caller's to solve or that ask for patience; all others mean 503.
+_STATUS = {
+    "invalid-request-body": 400,
+    "context-overflow": 400,
+    "auth-missing": 401,
+    "cors-blocked": 403,
+    "host-not-allowed": 403,
+    "api-base-wrong": 404,
+    "model-name-unknown": 404,
+    "stream-unknown": 404,
+    "proxy-body-too-large": 413,
+    "body-too-large": 413,
+    "request-queueing": 429,
+    "internal-error": 500,
+}
+_RETRY_AFTER = {"request-queueing": "5", "model-still-loading": "5", "worker-crashed": "2"}
+
+# OpenAI's own words where it has one; otherwise the fault id is the code.
+_OPENAI_CODES = {
+    "auth-missing": "invalid_api_key",
+    "context-overflow": "context_length_exceeded",
+    "model-name-unknown": "model_not_found",
+    "request-queueing": "rate_limit_exceeded",
+}
+
+
+def title(fault: str) -> str:
+    """A readable form of a fault id: ``weights-truncated`` is ``Weights truncated``."""
+    return fault.replace("-", " ").capitalize()
+
+
+def status_of(fault: str) -> int:
+    return _STATUS.get(fault, 503)
+
+
+def headers_of(fault: str) -> dict[str, str]:
+    wait = _RETRY_AFTER.get(fault)
+    headers = {"Retry-After": wait} if wait else {}
+    return headers | ({"WWW-Authenticate": "Bearer"} if fault == "auth-missing" else {})
+
+
+def problem(error: QwellError, *, request_id: str = "", status: int | None = None) -> JSONResponse:
+    """An RFC 9457 document: type, title, status, detail, and what was expected and helps."""
+    code = status or status_of(error.fault)
+    body = {
+        "type": f"/faults/{error.fault}",
+        "title": title(error.fault),
+        "status": code,
+        "detail": error.found,
+        "expected": error.expected,
+        "fix": error.fix,
+    }
+    if request_id:
+        body["request_id"] = request_id
+    return JSONResponse(body, code, headers=headers_of(error.fault), media_type=MEDIA_TYPE)
+
+
+def openai_body(fault: str, message: str, param: str | None = None) -> dict[str, Any]:
+    return {
+        "error": {
+            "message": message,
+            "type": _openai_type(fault),
+            "code": _OPENAI_CODES.get(fault, fault),
+            "param": param,
+            "fault": fault,
+        }
+    }
+
+
+def openai_error(
+    error: QwellError, *, param: str | None = None, status: int | None = None
+) -> JSONResponse:
+    message = f"{error.found}. Expected: {error.expected}. Fix: {error.fix}"
+    return JSONResponse(
+        openai_body(error.fault, message, param),
+        status or status_of(error.fault),
+        headers=headers_of(error.fault),
+    )
+
+
+def refusal(path: str, error: QwellError, *, request_id: str = "") -> Response:
+    """The document in the shape that callers of this path expect."""
+    if path.startswith("/v1/"):
+        return openai_error(error)
+    return problem(error, request_id=request_id)
+
+
+async def refuse(scope: Scope, receive: Receive, send: Send, error: QwellError) -> None:
+    """Answer an HTTP request, or a WebSocket handshake, with a refusal."""
+    response = refusal(scope["path"], error, request_id=request_id_of(scope))
+    if scope["type"] == "websocket":
+        await receive()  # websocket.connect
+        if "websocket.http.response" not in scope.get("extensions", {}):
+            await send({"type": "websocket.close", "code": 1008, "reason": error.fault})
+            return
+    await response(scope, receive, send)
+
+
+def request_id_of(scope: Mapping[str, Any]) -> str:
+    return str(scope.get("state", {}).get("request_id", ""))
+
+
+def _openai_type(fault: str) -> str:
+    status = status_of(fault)
+    if fault == "context-overflow":
+        return "exceed_context_size_error"
+    if status == 401:
+        return "authentication_error"
+    if status == 429:
+        return "rate_limit_error"
+    return "invalid_request_error" if status < 500 else "server_error"

@@ -1,0 +1,50 @@
+"""What the server needs from a worker: its status and the events of an answer.
+
+The real one is worker.supervisor.Supervisor; tests bring their own. Knows no HTTP.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping
+from typing import Any, Protocol
+
+from qwell.core import Event, Request
+from qwell.errors import QwellError
+
+
+class Status(Protocol):
+    """A snapshot of the worker.
+
+    phase     starting, loading, ready, failed, restarting or stopped
+    progress  of loading, 0 to 1
+    model     what is really served: name, quant, engine, isa, threads; empty until ready
+    error     why the model cannot answer, when phase is failed
+    """
+
+    @property
+    def phase(self) -> str: ...
+    @property
+    def progress(self) -> float: ...
+    @property
+    def model(self) -> Mapping[str, Any]: ...
+    @property
+    def error(self) -> QwellError | None: ...
+    @property
+    def last_words(self) -> str: ...
+
+
+class Worker(Protocol):
+    @property
+    def status(self) -> Status: ...
+
+    async def start(self) -> None:
+        """Begin loading; returns at once. A model that fails to load shows in status."""
+
+    async def stop(self, grace_s: float) -> None:
+        """Let running answers end for grace_s, then end them."""
+
+    def submit(self, request: Request) -> AsyncGenerator[Event]:
+        """Events of one answer, exactly one of them terminal. Closing it cancels."""
+
+    async def cancel(self, request_id: str) -> None:
+        """Ask for the end of an answer; its events end with reason ``cancelled``."""
