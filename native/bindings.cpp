@@ -1,0 +1,68 @@
+// Python's view: arrays in, arrays out. The only file that knows Python.
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/string.h>
+
+#include <memory>
+
+#include "model.h"
+
+namespace nb = nanobind;
+
+namespace qwell {
+namespace {
+
+using Ids = nb::ndarray<const int32_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+using Floats = nb::ndarray<nb::numpy, float, nb::ndim<2>>;
+
+// None when cancelled, else (len(outputs), n_vocab) float32.
+nb::object forward(Model& model, const Ids& tokens, const Ids& slots, const Ids& positions,
+                   const Ids& outputs, bool exact) {
+  if (slots.size() != tokens.size() || positions.size() != tokens.size()) {
+    throw std::invalid_argument("tokens, slots and positions differ in length");
+  }
+  const Rows rows{tokens.data(), slots.data(), positions.data(), static_cast<int>(tokens.size()),
+                  outputs.data(), static_cast<int>(outputs.size())};
+  const size_t padded = static_cast<size_t>(model.config().n_vocab_padded);
+  auto logits = std::make_unique<float[]>(outputs.size() * padded);
+  bool finished = false;
+  {
+    nb::gil_scoped_release release;
+    finished = model.forward(rows, logits.get(), exact);
+  }
+  if (!finished) return nb::none();
+  float* data = logits.get();
+  nb::capsule owner(logits.release(), [](void* p) noexcept { delete[] static_cast<float*>(p); });
+  const size_t n_vocab = static_cast<size_t>(model.config().n_vocab);
+  return nb::cast(Floats(data, {outputs.size(), n_vocab}, owner,
+                         {static_cast<int64_t>(padded), 1}));
+}
+
+}  // namespace
+}  // namespace qwell
+
+NB_MODULE(_native, m) {
+  using qwell::Model;
+  nb::class_<Model>(m, "Model")
+      .def(nb::init<const std::string&, int, int, int, const std::string&, bool>(),
+           nb::arg("path"), nb::arg("n_ctx"), nb::arg("n_slots"), nb::arg("n_threads"),
+           nb::arg("isa") = "auto", nb::arg("huge_pages") = true,
+           nb::call_guard<nb::gil_scoped_release>())
+      .def("forward", &qwell::forward, nb::arg("tokens"), nb::arg("slots"), nb::arg("positions"),
+           nb::arg("outputs"), nb::arg("exact") = false)
+      .def("cancel", &Model::cancel)
+      .def("copy", &Model::copy, nb::arg("source"), nb::arg("target"), nb::arg("n"),
+           nb::call_guard<nb::gil_scoped_release>())
+      .def("release", &Model::release, nb::arg("slot"))
+      .def_prop_ro("isa", &Model::isa)
+      .def_prop_ro("n_threads", &Model::threads)
+      .def_prop_ro("n_ctx", &Model::n_ctx)
+      .def_prop_ro("n_slots", &Model::n_slots)
+      .def_prop_ro("n_vocab", [](const Model& model) { return model.config().n_vocab; })
+      .def_prop_ro("huge_bytes", &Model::huge_bytes)
+      .def_prop_ro("cache_bytes_per_slot", &Model::cache_bytes_per_slot)
+      .def_prop_ro("rescored", &Model::rescored);
+  m.def(
+      "best_isa", [] { return qwell::choose_kernels("auto").name; },
+      "The instruction set that this CPU would be served with.");
+}

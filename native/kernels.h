@@ -1,0 +1,118 @@
+// The kernels that exist once per instruction set, behind one table chosen at run time.
+#pragma once
+
+#include <cstdint>
+
+#include "pack.h"
+
+namespace qwell {
+
+// Activations of m tokens, quantised to int8 in blocks of 32 columns, cut into tiles of `width`
+// tokens (the last tile holds the rest). Inside a tile of w tokens:
+//   q  [cols/4][w][4]     int8      one quad of one token is one 4-byte broadcast
+//   d  [cols/32][w]       float     scale: x = d * q
+//   s  [cols/32][w]       float     d * (sum of the block's q)
+struct Activations {
+  int8_t* q;
+  float* d;
+  float* s;
+  int m;
+  int cols;
+  int width;
+};
+
+// Keys and values of one slot and layer for one kv head, 16-bit floats.
+//   k  [n_ctx/16][head_dim][16]   transposed in blocks of 16 positions
+//   v  [n_ctx][head_dim]
+struct Cache {
+  const uint16_t* k;
+  const uint16_t* v;
+};
+
+// Queries that attend to one cache: n_tokens consecutive positions from `position` on, for
+// n_heads query heads that share the kv head.
+//   q, out  token t, head h at [t * their stride + h * head_dim]; q is already rotated
+//   work    at least attention_work(...) floats
+struct Attention {
+  const float* q;
+  int q_stride;
+  float* out;
+  int out_stride;
+  int n_tokens;
+  int n_heads;
+  int head_dim;
+  int position;
+  Cache cache;
+  float* work;
+};
+
+constexpr int kAttentionTokens = 4;     // most tokens of one Attention
+constexpr int kAttentionSpan = 64;      // positions that are scored at once
+
+struct Kernels {
+  const char* name;
+  int tile;  // the widest tile of activations that matmul takes
+
+  // out[t][row] (+)= W x for rows of groups [begin, end); out has `stride` floats a token.
+  // panel: scratch of at least panel_bytes(cols).
+  void (*matmul)(const Tensor& w, int begin, int end, const Activations& x, float* out,
+                 int64_t stride, bool accumulate, uint8_t* panel);
+  // Dot product of one row of a `lo` plane with tile-of-one activations: sum d * (lo - 7.5) . x
+  float (*dot_lo)(const uint8_t* row, const Activations& x);
+  // Quantise n values of one token, from column 32 * first_block on.
+  void (*quantize)(const float* x, int n, const Activations& to, int token, int first_block);
+  void (*rms_norm)(const float* x, const float* weight, float eps, int n, float* out);
+  // gate[i] = silu(gate[i]) * up[i]
+  void (*silu_mul)(float* gate, const float* up, int n);
+  void (*attend)(const Attention& a);
+  // Largest of n values; NaN if any is NaN.
+  float (*max)(const float* x, int n);
+};
+
+int64_t panel_bytes(int cols);
+int64_t attention_work(int n_tokens, int n_heads, int head_dim);
+
+const Kernels& portable_kernels();
+#if defined(__x86_64__)
+const Kernels& avx2_kernels();
+const Kernels& avx512vnni_kernels();
+#elif defined(__aarch64__)
+const Kernels& neon_kernels();
+#endif
+
+// The best table this CPU can run, or the one named ("auto", "portable", "avx2", "avx512vnni",
+// "neon"). Throws std::runtime_error if the CPU lacks it or the name is unknown.
+const Kernels& choose_kernels(const char* name);
+
+// Place of token t, quad k/4, block k/32 in Activations.
+struct Tile {
+  int first, width;
+};
+static inline Tile tile_of(const Activations& x, int token) {
+  const int first = token / x.width * x.width;
+  return {first, x.m - first < x.width ? x.m - first : x.width};
+}
+static inline int8_t* tile_q(const Activations& x, int first) {
+  return x.q + static_cast<int64_t>(first) * x.cols;
+}
+static inline float* tile_d(const Activations& x, int first) {
+  return x.d + static_cast<int64_t>(first) * (x.cols / kBlock);
+}
+static inline float* tile_s(const Activations& x, int first) {
+  return x.s + static_cast<int64_t>(first) * (x.cols / kBlock);
+}
+
+// value = scale * sum over blocks of  d * (dx * (u . q) + offset * s)  [+ m * s]
+struct Decoding {
+  float offset, scale;
+};
+static constexpr Decoding decoding_of(Kind kind) {
+  switch (kind) {
+    case Kind::q8: return {-128.0f, 1.0f};
+    case Kind::q5: return {-16.0f, 1.0f};
+    case Kind::hi: return {-120.5f / 16.0f, 16.0f};  // the low nibble counts as its mean, 7.5
+    default: return {0.0f, 1.0f};
+  }
+}
+
+}  // namespace qwell

@@ -1,0 +1,308 @@
+// AVX2: vpmaddubsw multiplies unsigned weights by signed activations into int16 pairs. Small
+// weights leave room to add several products in int16 before widening:
+// 2 * 15 * 127 * 8 quads and 2 * 31 * 127 * 4 quads both stay below 32768.
+// q8 is taken as two nibbles, 16 * high + low, so that nothing saturates.
+#include <immintrin.h>
+
+#include <cstring>
+
+#include "kernels.h"
+
+namespace qwell {
+namespace {
+
+constexpr int kTile = 4;          // 2 half groups x 4 tokens of int16 sums stay in registers
+constexpr int kPanelTokens = 12;  // from here on unpacking once for all tiles pays
+constexpr int kAhead = 2048;      // bytes prefetched ahead of the plane being read
+
+inline __m256i load(const uint8_t* p) {
+  return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+}
+
+inline __m256i quad_of(const int8_t* q) {
+  int32_t four;
+  std::memcpy(&four, q, 4);
+  return _mm256_set1_epi32(four);
+}
+
+inline __m256 scales(const uint16_t* p) {
+  return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+}
+
+inline __m256i low_nibbles(__m256i v) { return _mm256_and_si256(v, _mm256_set1_epi8(15)); }
+inline __m256i high_nibbles(__m256i v) { return low_nibbles(_mm256_srli_epi16(v, 4)); }
+inline __m256i widen(__m256i pairs) { return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)); }
+
+// Weights of half a group (8 rows) of one block, unpacked where they are needed.
+template <Kind kind>
+struct Source {
+  const uint8_t* quants;
+  const uint8_t* bits;
+  // lane vector halves of nibble vector v: quad v and quad v + 4
+  inline void pair(int v, __m256i& first, __m256i& second) const {
+    const __m256i raw = load(quants + v * kVector);
+    first = low_nibbles(raw);
+    second = high_nibbles(raw);
+    if constexpr (kind == Kind::q5) {
+      const __m256i b = load(bits);
+      const __m256i fifth = _mm256_set1_epi8(16);
+      first = _mm256_or_si256(first, _mm256_and_si256(_mm256_slli_epi16(b, 4 - v), fifth));
+      second = _mm256_or_si256(second, _mm256_and_si256(_mm256_srli_epi16(b, v), fifth));
+    }
+  }
+};
+
+
+// dot[t] of one half group and block, from packed nibbles
+template <Kind kind, int T>
+inline void dots_packed(const uint8_t* quants, const uint8_t* bits, const int8_t* q,
+                        __m256i dot[T]) {
+  if constexpr (kind == Kind::q8) {
+    __m256i high[T], low[T];
+    for (int quad = 0; quad < kQuads; ++quad) {
+      const __m256i raw = load(quants + quad * kVector);
+      const __m256i h = high_nibbles(raw), l = low_nibbles(raw);
+      for (int t = 0; t < T; ++t) {
+        const __m256i a = quad_of(q + (quad * T + t) * 4);
+        const __m256i hp = _mm256_maddubs_epi16(h, a), lp = _mm256_maddubs_epi16(l, a);
+        high[t] = quad == 0 ? hp : _mm256_add_epi16(high[t], hp);
+        low[t] = quad == 0 ? lp : _mm256_add_epi16(low[t], lp);
+      }
+    }
+    for (int t = 0; t < T; ++t) {
+      dot[t] = _mm256_add_epi32(_mm256_madd_epi16(high[t], _mm256_set1_epi16(16)), widen(low[t]));
+    }
+    return;
+  }
+  const Source<kind> source{quants, bits};
+  __m256i lows[T], highs[T];
+  for (int v = 0; v < 4; ++v) {
+    __m256i first, second;
+    source.pair(v, first, second);
+    for (int t = 0; t < T; ++t) {
+      const __m256i p = _mm256_maddubs_epi16(first, quad_of(q + (v * T + t) * 4));
+      const __m256i s = _mm256_maddubs_epi16(second, quad_of(q + ((v + 4) * T + t) * 4));
+      lows[t] = v == 0 ? p : _mm256_add_epi16(lows[t], p);
+      highs[t] = v == 0 ? s : _mm256_add_epi16(highs[t], s);
+    }
+  }
+  for (int t = 0; t < T; ++t) {
+    if constexpr (kind == Kind::q5) {
+      dot[t] = _mm256_add_epi32(widen(lows[t]), widen(highs[t]));
+    } else {
+      dot[t] = widen(_mm256_add_epi16(lows[t], highs[t]));
+    }
+  }
+}
+
+// Both halves of a block at once from the panel: 8 int16 sums for 4 tokens.
+template <Kind kind, int T>
+inline void dots_panel(const uint8_t* panel, const int8_t* q, __m256i upper[T], __m256i lower[T]) {
+  __m256i a[T], b[T];
+  for (int quad = 0; quad < kQuads; ++quad) {
+    const __m256i wa = load(panel + quad * kVector);
+    const __m256i wb = load(panel + quad * kVector + 32);
+    for (int t = 0; t < T; ++t) {
+      const __m256i x = quad_of(q + (quad * T + t) * 4);
+      const __m256i pa = _mm256_maddubs_epi16(wa, x), pb = _mm256_maddubs_epi16(wb, x);
+      const bool fresh = quad == 0 || (kind == Kind::q5 && quad == 4);
+      if (kind == Kind::q5 && quad == 4) {
+        upper[t] = widen(a[t]);
+        lower[t] = widen(b[t]);
+      }
+      a[t] = fresh ? pa : _mm256_add_epi16(a[t], pa);
+      b[t] = fresh ? pb : _mm256_add_epi16(b[t], pb);
+    }
+  }
+  for (int t = 0; t < T; ++t) {
+    upper[t] = kind == Kind::q5 ? _mm256_add_epi32(upper[t], widen(a[t])) : widen(a[t]);
+    lower[t] = kind == Kind::q5 ? _mm256_add_epi32(lower[t], widen(b[t])) : widen(b[t]);
+  }
+}
+
+template <Kind kind>
+inline __m256 scaled(__m256i dot, float dx, float sx) {
+  constexpr Decoding how = decoding_of(kind);
+  const __m256 value = _mm256_mul_ps(_mm256_cvtepi32_ps(dot), _mm256_set1_ps(dx));
+  if constexpr (how.offset == 0) return value;
+  return _mm256_add_ps(value, _mm256_set1_ps(how.offset * sx));
+}
+
+template <Kind kind>
+inline void store(float* y, __m256 total, bool accumulate) {
+  constexpr Decoding how = decoding_of(kind);
+  if constexpr (how.scale != 1) total = _mm256_mul_ps(total, _mm256_set1_ps(how.scale));
+  if (accumulate) total = _mm256_add_ps(total, _mm256_loadu_ps(y));
+  _mm256_storeu_ps(y, total);
+}
+
+struct Group {
+  const uint16_t* d;
+  const uint16_t* m;
+  const uint8_t* quants;
+  const uint8_t* bits;
+  int blocks;
+};
+
+template <Kind kind, int T>
+void packed(const Group& g, const Activations& x, int first, float* y, int64_t stride,
+            bool accumulate) {
+  constexpr int kBytes = kVector * (kind == Kind::q8 ? 8 : 4);
+  const int8_t* q = tile_q(x, first);
+  const float* dx = tile_d(x, first);
+  const float* sx = tile_s(x, first);
+  __m256 total[2][T];
+  for (int t = 0; t < T; ++t) total[0][t] = total[1][t] = _mm256_setzero_ps();
+  for (int b = 0; b < g.blocks; ++b) {
+    const uint8_t* quants = g.quants + b * kBytes;
+    for (int i = 0; i < kBytes; i += kVector) _mm_prefetch(quants + kAhead + i, _MM_HINT_T0);
+    if constexpr (kind == Kind::q5) _mm_prefetch(g.bits + b * kVector + kAhead, _MM_HINT_T0);
+    for (int half = 0; half < 2; ++half) {
+      __m256i dot[T];
+      dots_packed<kind, T>(quants + half * 32, g.bits + b * kVector + half * 32,
+                           q + b * kBlock * T, dot);
+      const __m256 d = scales(g.d + b * kLanes + half * 8);
+      for (int t = 0; t < T; ++t) {
+        const __m256 value = scaled<kind>(dot[t], dx[b * T + t], sx[b * T + t]);
+        total[half][t] = _mm256_fmadd_ps(d, value, total[half][t]);
+        if constexpr (kind == Kind::q4) {
+          total[half][t] = _mm256_fmadd_ps(scales(g.m + b * kLanes + half * 8),
+                                           _mm256_set1_ps(sx[b * T + t]), total[half][t]);
+        }
+      }
+    }
+  }
+  for (int half = 0; half < 2; ++half) {
+    for (int t = 0; t < T; ++t) store<kind>(y + t * stride + half * 8, total[half][t], accumulate);
+  }
+}
+
+template <Kind kind, int T>
+void unpacked(const Group& g, const uint8_t* panel, const Activations& x, int first, float* y,
+              int64_t stride, bool accumulate) {
+  const int8_t* q = tile_q(x, first);
+  const float* dx = tile_d(x, first);
+  const float* sx = tile_s(x, first);
+  alignas(32) float total[2][T][8] = {};
+  for (int b = 0; b < g.blocks; ++b) {
+    __m256i dot[2][T];
+    dots_panel<kind, T>(panel + b * kQuads * kVector, q + b * kBlock * T, dot[0], dot[1]);
+    for (int half = 0; half < 2; ++half) {
+      const __m256 d = scales(g.d + b * kLanes + half * 8);
+      for (int t = 0; t < T; ++t) {
+        __m256 sum = _mm256_load_ps(total[half][t]);
+        sum = _mm256_fmadd_ps(d, scaled<kind>(dot[half][t], dx[b * T + t], sx[b * T + t]), sum);
+        if constexpr (kind == Kind::q4) {
+          sum = _mm256_fmadd_ps(scales(g.m + b * kLanes + half * 8),
+                                _mm256_set1_ps(sx[b * T + t]), sum);
+        }
+        _mm256_store_ps(total[half][t], sum);
+      }
+    }
+  }
+  for (int half = 0; half < 2; ++half) {
+    for (int t = 0; t < T; ++t) {
+      store<kind>(y + t * stride + half * 8, _mm256_load_ps(total[half][t]), accumulate);
+    }
+  }
+}
+
+template <Kind kind>
+void fill_panel(const Group& g, uint8_t* panel) {
+  for (int b = 0; b < g.blocks; ++b) {
+    for (int half = 0; half < 2; ++half) {
+      const Source<kind> source{g.quants + b * 4 * kVector + half * 32,
+                                g.bits + b * kVector + half * 32};
+      uint8_t* to = panel + b * kQuads * kVector + half * 32;
+      for (int v = 0; v < 4; ++v) {
+        __m256i first, second;
+        source.pair(v, first, second);
+        _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + v * kVector), first);
+        _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + (v + 4) * kVector), second);
+      }
+    }
+  }
+}
+
+template <Kind kind, int T>
+void one_tile(const Group& g, const uint8_t* panel, const Activations& x, int first, float* y,
+              int64_t stride, bool accumulate) {
+  if (panel != nullptr) {
+    unpacked<kind, T>(g, panel, x, first, y, stride, accumulate);
+  } else {
+    packed<kind, T>(g, x, first, y, stride, accumulate);
+  }
+}
+
+template <Kind kind>
+void groups(const Tensor& w, int begin, int end, const Activations& x, float* out, int64_t stride,
+            bool accumulate, uint8_t* panel) {
+  const Planes planes = planes_of(w.kind, w.blocks());
+  if (x.m < kPanelTokens || kind == Kind::q8) panel = nullptr;
+  for (int group = begin; group < end; ++group) {
+    const uint8_t* p = w.data + group * planes.bytes;
+    const Group g{reinterpret_cast<const uint16_t*>(p),
+                  reinterpret_cast<const uint16_t*>(p + planes.minima), p + planes.quants,
+                  p + planes.bits, w.blocks()};
+    if (panel != nullptr) fill_panel<kind>(g, panel);
+    for (int first = 0; first < x.m; first += kTile) {
+      float* y = out + first * stride + group * kLanes;
+      switch (x.m - first) {
+        case 1: one_tile<kind, 1>(g, panel, x, first, y, stride, accumulate); break;
+        case 2: one_tile<kind, 2>(g, panel, x, first, y, stride, accumulate); break;
+        case 3: one_tile<kind, 3>(g, panel, x, first, y, stride, accumulate); break;
+        default: one_tile<kind, kTile>(g, panel, x, first, y, stride, accumulate);
+      }
+    }
+  }
+}
+
+void matmul(const Tensor& w, int begin, int end, const Activations& x, float* out, int64_t stride,
+            bool accumulate, uint8_t* panel) {
+  switch (w.kind) {
+    case Kind::q8: return groups<Kind::q8>(w, begin, end, x, out, stride, accumulate, panel);
+    case Kind::q5: return groups<Kind::q5>(w, begin, end, x, out, stride, accumulate, panel);
+    case Kind::q4: return groups<Kind::q4>(w, begin, end, x, out, stride, accumulate, panel);
+    case Kind::hi: return groups<Kind::hi>(w, begin, end, x, out, stride, accumulate, panel);
+    default: return;
+  }
+}
+
+float dot_lo(const uint8_t* row, const Activations& x) {
+  const int n_blocks = x.cols / kBlock;
+  const auto* d = reinterpret_cast<const uint16_t*>(row + x.cols / 2);
+  __m256 sum = _mm256_setzero_ps();
+  float centre = 0;
+  for (int b = 0; b < n_blocks; ++b) {
+    const __m128i pair = _mm_loadu_si128(reinterpret_cast<const __m128i*>(row + b * 16));
+    const __m256i u = low_nibbles(_mm256_set_m128i(_mm_srli_epi16(pair, 4), pair));
+    const __m256i q = load(reinterpret_cast<const uint8_t*>(x.q) + b * kBlock);
+    const __m256i dot = widen(_mm256_maddubs_epi16(u, q));
+    const float scale = _cvtsh_ss(d[b]);
+    sum = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dot), _mm256_set1_ps(scale * x.d[b]), sum);
+    centre += scale * x.s[b];
+  }
+  const __m128 half = _mm_add_ps(_mm256_castps256_ps128(sum), _mm256_extractf128_ps(sum, 1));
+  const __m128 quarter = _mm_add_ps(half, _mm_movehl_ps(half, half));
+  return _mm_cvtss_f32(_mm_add_ss(quarter, _mm_movehdup_ps(quarter))) - 7.5f * centre;
+}
+
+}  // namespace
+
+namespace avx2 {
+extern const Kernels ops;
+}
+
+const Kernels& avx2_kernels() {
+  static const Kernels table = [] {
+    Kernels k = avx2::ops;
+    k.name = "avx2";
+    k.tile = kTile;
+    k.matmul = matmul;
+    k.dot_lo = dot_lo;
+    return k;
+  }();
+  return table;
+}
+
+}  // namespace qwell

@@ -1,0 +1,247 @@
+// AVX-512 with VNNI: one vpdpbusd multiplies a lane vector (16 rows x 4 columns) by a quad.
+#include <immintrin.h>
+
+#include <cstring>
+
+#include "kernels.h"
+
+namespace qwell {
+namespace {
+
+constexpr int kTile = 12;          // 12 integer and 12 float sums stay in registers
+constexpr int kPanelTokens = 24;   // from here on unpacking once for all tiles pays
+constexpr int kAhead = 2048;       // bytes prefetched ahead of the plane being read
+
+inline __m512i load(const uint8_t* p) { return _mm512_loadu_si512(p); }
+
+// Lane vectors of one block as unsigned bytes.
+template <Kind kind>
+inline void unpack(const uint8_t* quants, const uint8_t* bits, __m512i u[kQuads]) {
+  if constexpr (kind == Kind::q8) {
+    for (int quad = 0; quad < kQuads; ++quad) u[quad] = load(quants + quad * kVector);
+    return;
+  }
+  const __m512i low = _mm512_set1_epi8(15);
+  for (int v = 0; v < 4; ++v) {
+    const __m512i pair = load(quants + v * kVector);
+    u[v] = _mm512_and_si512(pair, low);
+    u[v + 4] = _mm512_and_si512(_mm512_srli_epi16(pair, 4), low);
+  }
+  if constexpr (kind == Kind::q5) {
+    const __m512i fifth = _mm512_set1_epi8(16);
+    const __m512i b = load(bits);
+    constexpr int kOrAnd = 0xf8;  // A | (B & C)
+    for (int v = 0; v < 4; ++v) {
+      u[v] = _mm512_ternarylogic_epi64(u[v], _mm512_slli_epi16(b, static_cast<unsigned>(4 - v)),
+                                       fifth, kOrAnd);
+      u[v + 4] = _mm512_ternarylogic_epi64(
+          u[v + 4], _mm512_srli_epi16(b, static_cast<unsigned>(v)), fifth, kOrAnd);
+    }
+  }
+}
+
+inline __m512 scales(const uint16_t* p) {
+  return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+}
+
+inline __m512i quad_of(const int8_t* q) {
+  int32_t four;
+  std::memcpy(&four, q, 4);
+  return _mm512_set1_epi32(four);
+}
+
+// What one tile of tokens adds up over the blocks of one group.
+template <Kind kind, int T>
+struct Sums {
+  __m512 total[T];
+  Sums() {
+    for (int t = 0; t < T; ++t) total[t] = _mm512_setzero_ps();
+  }
+  // u: the block's lane vectors; q, dx, sx: the block's activations
+  inline void add(const __m512i* u, __m512 d, [[maybe_unused]] __m512 m, const int8_t* q,
+                  const float* dx, const float* sx) {
+    __m512i dot[T];
+    for (int t = 0; t < T; ++t) dot[t] = _mm512_setzero_si512();
+    for (int quad = 0; quad < kQuads; ++quad) {
+      for (int t = 0; t < T; ++t) {
+        dot[t] = _mm512_dpbusd_epi32(dot[t], u[quad], quad_of(q + (quad * T + t) * 4));
+      }
+    }
+    constexpr Decoding how = decoding_of(kind);
+    for (int t = 0; t < T; ++t) {
+      const __m512 sum = _mm512_set1_ps(sx[t]);
+      __m512 value = _mm512_mul_ps(_mm512_cvtepi32_ps(dot[t]), _mm512_set1_ps(dx[t]));
+      if constexpr (how.offset != 0) {
+        value = _mm512_fmadd_ps(sum, _mm512_set1_ps(how.offset), value);
+      }
+      total[t] = _mm512_fmadd_ps(d, value, total[t]);
+      if constexpr (kind == Kind::q4) total[t] = _mm512_fmadd_ps(m, sum, total[t]);
+    }
+  }
+  inline void store(float* y, int64_t stride, bool accumulate) const {
+    constexpr Decoding how = decoding_of(kind);
+    for (int t = 0; t < T; ++t) {
+      __m512 value = total[t];
+      if constexpr (how.scale != 1) value = _mm512_mul_ps(value, _mm512_set1_ps(how.scale));
+      if (accumulate) value = _mm512_add_ps(value, _mm512_loadu_ps(y + t * stride));
+      _mm512_storeu_ps(y + t * stride, value);
+    }
+  }
+};
+
+struct Group {
+  const uint16_t* d;
+  const uint16_t* m;
+  const uint8_t* quants;
+  const uint8_t* bits;
+  int blocks;
+};
+
+// One group times one tile, straight from the packed weights.
+template <Kind kind, int T>
+void packed(const Group& g, const Activations& x, int first, float* y, int64_t stride,
+            bool accumulate) {
+  constexpr int kBytes = kVector * (kind == Kind::q8 ? 8 : 4);
+  const int8_t* q = tile_q(x, first);
+  const float* dx = tile_d(x, first);
+  const float* sx = tile_s(x, first);
+  Sums<kind, T> sums;
+  for (int b = 0; b < g.blocks; ++b) {
+    const uint8_t* quants = g.quants + b * kBytes;
+    for (int i = 0; i < kBytes; i += kVector) _mm_prefetch(quants + kAhead + i, _MM_HINT_T0);
+    if constexpr (kind == Kind::q5) _mm_prefetch(g.bits + b * kVector + kAhead, _MM_HINT_T0);
+    __m512i u[kQuads];
+    unpack<kind>(quants, g.bits + b * kVector, u);
+    const __m512 m = kind == Kind::q4 ? scales(g.m + b * kLanes) : _mm512_setzero_ps();
+    sums.add(u, scales(g.d + b * kLanes), m, q + b * kBlock * T, dx + b * T, sx + b * T);
+  }
+  sums.store(y, stride, accumulate);
+}
+
+// The same from a panel of unpacked bytes.
+template <Kind kind, int T>
+void unpacked(const Group& g, const uint8_t* panel, const Activations& x, int first, float* y,
+              int64_t stride, bool accumulate) {
+  const int8_t* q = tile_q(x, first);
+  const float* dx = tile_d(x, first);
+  const float* sx = tile_s(x, first);
+  Sums<kind, T> sums;
+  for (int b = 0; b < g.blocks; ++b) {
+    __m512i u[kQuads];
+    unpack<Kind::q8>(panel + b * kQuads * kVector, nullptr, u);
+    const __m512 m = kind == Kind::q4 ? scales(g.m + b * kLanes) : _mm512_setzero_ps();
+    sums.add(u, scales(g.d + b * kLanes), m, q + b * kBlock * T, dx + b * T, sx + b * T);
+  }
+  sums.store(y, stride, accumulate);
+}
+
+template <Kind kind>
+void fill_panel(const Group& g, uint8_t* panel) {
+  constexpr int kBytes = kVector * (kind == Kind::q8 ? 8 : 4);
+  for (int b = 0; b < g.blocks; ++b) {
+    __m512i u[kQuads];
+    unpack<kind>(g.quants + b * kBytes, g.bits + b * kVector, u);
+    for (int quad = 0; quad < kQuads; ++quad) {
+      _mm512_storeu_si512(panel + (b * kQuads + quad) * kVector, u[quad]);
+    }
+  }
+}
+
+template <Kind kind, int T>
+void one_tile(const Group& g, const uint8_t* panel, const Activations& x, int first, float* y,
+              int64_t stride, bool accumulate) {
+  if (panel != nullptr) {
+    unpacked<kind, T>(g, panel, x, first, y, stride, accumulate);
+  } else {
+    packed<kind, T>(g, x, first, y, stride, accumulate);
+  }
+}
+
+template <Kind kind>
+void tile(int width, const Group& g, const uint8_t* panel, const Activations& x, int first,
+          float* y, int64_t stride, bool accumulate) {
+  switch (width) {
+    case 1: return one_tile<kind, 1>(g, panel, x, first, y, stride, accumulate);
+    case 2: return one_tile<kind, 2>(g, panel, x, first, y, stride, accumulate);
+    case 3: return one_tile<kind, 3>(g, panel, x, first, y, stride, accumulate);
+    case 4: return one_tile<kind, 4>(g, panel, x, first, y, stride, accumulate);
+    case 5: return one_tile<kind, 5>(g, panel, x, first, y, stride, accumulate);
+    case 6: return one_tile<kind, 6>(g, panel, x, first, y, stride, accumulate);
+    case 7: return one_tile<kind, 7>(g, panel, x, first, y, stride, accumulate);
+    case 8: return one_tile<kind, 8>(g, panel, x, first, y, stride, accumulate);
+    case 9: return one_tile<kind, 9>(g, panel, x, first, y, stride, accumulate);
+    case 10: return one_tile<kind, 10>(g, panel, x, first, y, stride, accumulate);
+    case 11: return one_tile<kind, 11>(g, panel, x, first, y, stride, accumulate);
+    default: return one_tile<kind, kTile>(g, panel, x, first, y, stride, accumulate);
+  }
+}
+
+template <Kind kind>
+void groups(const Tensor& w, int begin, int end, const Activations& x, float* out, int64_t stride,
+            bool accumulate, uint8_t* panel) {
+  const Planes planes = planes_of(w.kind, w.blocks());
+  if (x.m < kPanelTokens || kind == Kind::q8) panel = nullptr;
+  for (int group = begin; group < end; ++group) {
+    const uint8_t* p = w.data + group * planes.bytes;
+    const Group g{reinterpret_cast<const uint16_t*>(p),
+                  reinterpret_cast<const uint16_t*>(p + planes.minima), p + planes.quants,
+                  p + planes.bits, w.blocks()};
+    if (panel != nullptr) fill_panel<kind>(g, panel);
+    for (int first = 0; first < x.m; first += kTile) {
+      tile<kind>(x.m - first < kTile ? x.m - first : kTile, g, panel, x, first,
+                 out + first * stride + group * kLanes, stride, accumulate);
+    }
+  }
+}
+
+void matmul(const Tensor& w, int begin, int end, const Activations& x, float* out, int64_t stride,
+            bool accumulate, uint8_t* panel) {
+  switch (w.kind) {
+    case Kind::q8: return groups<Kind::q8>(w, begin, end, x, out, stride, accumulate, panel);
+    case Kind::q5: return groups<Kind::q5>(w, begin, end, x, out, stride, accumulate, panel);
+    case Kind::q4: return groups<Kind::q4>(w, begin, end, x, out, stride, accumulate, panel);
+    case Kind::hi: return groups<Kind::hi>(w, begin, end, x, out, stride, accumulate, panel);
+    default: return;
+  }
+}
+
+float dot_lo(const uint8_t* row, const Activations& x) {
+  const int n_blocks = x.cols / kBlock;
+  const auto* d = reinterpret_cast<const uint16_t*>(row + x.cols / 2);
+  const __m256i low = _mm256_set1_epi8(15);
+  __m256 sum = _mm256_setzero_ps();
+  float centre = 0;
+  for (int b = 0; b < n_blocks; ++b) {
+    const __m128i pair = _mm_loadu_si128(reinterpret_cast<const __m128i*>(row + b * 16));
+    const __m256i u =
+        _mm256_and_si256(_mm256_set_m128i(_mm_srli_epi16(pair, 4), pair), low);
+    const __m256i q = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x.q + b * kBlock));
+    const __m256i dot = _mm256_dpbusd_epi32(_mm256_setzero_si256(), u, q);
+    const float scale = _cvtsh_ss(d[b]);
+    sum = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dot), _mm256_set1_ps(scale * x.d[b]), sum);
+    centre += scale * x.s[b];
+  }
+  const __m128 half = _mm_add_ps(_mm256_castps256_ps128(sum), _mm256_extractf128_ps(sum, 1));
+  const __m128 quarter = _mm_add_ps(half, _mm_movehl_ps(half, half));
+  return _mm_cvtss_f32(_mm_add_ss(quarter, _mm_movehdup_ps(quarter))) - 7.5f * centre;
+}
+
+}  // namespace
+
+namespace avx512vnni {
+extern const Kernels ops;
+}
+
+const Kernels& avx512vnni_kernels() {
+  static const Kernels table = [] {
+    Kernels k = avx512vnni::ops;
+    k.name = "avx512vnni";
+    k.tile = kTile;
+    k.matmul = matmul;
+    k.dot_lo = dot_lo;
+    return k;
+  }();
+  return table;
+}
+
+}  // namespace qwell

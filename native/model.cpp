@@ -1,0 +1,414 @@
+#include "model.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <stdexcept>
+
+#include "half.h"
+
+namespace qwell {
+namespace {
+
+constexpr int kAlone = 8;            // below this many rows every thread quantises for itself
+constexpr int kFeedForward = 2;      // groups of gate and up that make one block of the product
+constexpr int kChunks = 4;           // pieces per thread of a matrix: a slow core gets fewer
+constexpr int kHeadChunks = 16;
+constexpr float kMargin = 12.0f;     // e^-12: what lies further below the best is never sampled
+
+int row_width(const Config& c) { return (c.n_head + 2 * c.n_kv_head) * c.head_dim; }
+
+size_t times(int a, int b) { return static_cast<size_t>(a) * static_cast<size_t>(b); }
+
+}  // namespace
+
+Model::Model(const std::string& path, int n_ctx, int n_slots, int n_threads,
+             const std::string& isa, bool huge_pages)
+    : pack_(path),
+      huge_bytes_(huge_pages ? pack_.move_to_huge_pages() : 0),
+      config_(pack_.config()),
+      n_ctx_(n_ctx),
+      n_slots_(n_slots),
+      kernels_(choose_kernels(isa.c_str())),
+      team_(n_threads),
+      cache_(config_, n_slots, n_ctx) {
+  load_layers();
+  const Config& c = config_;
+  const int widest = std::max({c.n_embd, c.n_ff, c.n_head * c.head_dim});
+  for (int i = 0; i < c.head_dim / 2; ++i) {
+    inverse_frequency_.push_back(
+        1.0f / std::pow(c.rope_theta, static_cast<float>(2 * i) / static_cast<float>(c.head_dim)));
+  }
+  x_.resize(times(kMaxRows, c.n_embd));
+  qkv_.resize(times(kMaxRows, row_width(c)));
+  attended_.resize(times(kMaxRows, c.n_head * c.head_dim));
+  angles_.resize(times(kMaxRows, c.head_dim));
+  const int narrow = std::max(c.n_embd, c.n_head * c.head_dim);
+  shared_q_.resize(times(kMaxRows, narrow));
+  shared_d_.resize(times(kMaxRows, narrow / kBlock));
+  shared_s_.resize(times(kMaxRows, narrow / kBlock));
+  ff_q_.resize(times(kMaxRows, c.n_ff));
+  ff_d_.resize(times(kMaxRows, c.n_ff / kBlock));
+  ff_s_.resize(times(kMaxRows, c.n_ff / kBlock));
+  scratch_.resize(static_cast<size_t>(team_.size()));
+  const int heads = c.n_head / c.n_kv_head;
+  for (auto& scratch : scratch_) {
+    scratch.panel.resize(static_cast<size_t>(panel_bytes(widest)));
+    scratch.work.resize(
+        static_cast<size_t>(attention_work(kAttentionTokens, heads, c.head_dim)));
+    scratch.wide.resize(static_cast<size_t>(narrow));
+    scratch.gate.resize(times(kMaxRows, kBlock));
+    scratch.up.resize(times(kMaxRows, kBlock));
+    scratch.q.resize(times(kAlone, narrow));
+    scratch.d.resize(times(kAlone, narrow / kBlock));
+    scratch.s.resize(times(kAlone, narrow / kBlock));
+  }
+}
+
+void Model::load_layers() {
+  const Config& c = config_;
+  const int q_width = c.n_head * c.head_dim, kv_width = c.n_kv_head * c.head_dim;
+  for (int i = 0; i < c.n_layer; ++i) {
+    const std::string at = "L" + std::to_string(i) + ".";
+    const auto matrix = [&](const char* name, int rows, int cols) {
+      return pack_.matrix(at + name, rows, cols);
+    };
+    const auto vector = [&](const char* name, int cols) {
+      return pack_.vector(at + name, cols).f32();
+    };
+    layers_.push_back({vector("attn_norm", c.n_embd), vector("ffn_norm", c.n_embd),
+                       vector("q_bias", q_width), vector("k_bias", kv_width),
+                       vector("v_bias", kv_width), matrix("q", q_width, c.n_embd),
+                       matrix("k", kv_width, c.n_embd), matrix("v", kv_width, c.n_embd),
+                       matrix("o", c.n_embd, q_width), matrix("gate", c.n_ff, c.n_embd),
+                       matrix("up", c.n_ff, c.n_embd), matrix("down", c.n_embd, c.n_ff)});
+  }
+  embd_hi_ = pack_.plane("embd.hi", Kind::hi, c.n_vocab_padded, c.n_embd);
+  embd_lo_ = pack_.plane("embd.lo", Kind::lo, c.n_vocab_padded, c.n_embd);
+  head_hi_ = c.tied ? embd_hi_ : pack_.plane("head.hi", Kind::hi, c.n_vocab_padded, c.n_embd);
+  head_lo_ = c.tied ? embd_lo_ : pack_.plane("head.lo", Kind::lo, c.n_vocab_padded, c.n_embd);
+  out_norm_ = pack_.vector("out_norm", c.n_embd).f32();
+}
+
+void Model::check(const Rows& rows) const {
+  const auto demand = [](bool holds, const char* what) {
+    if (!holds) throw std::invalid_argument(what);
+  };
+  demand(rows.n >= 1 && rows.n <= kMaxRows, "1 to 512 rows in a pass");
+  for (int i = 0; i < rows.n; ++i) {
+    demand(rows.tokens[i] >= 0 && rows.tokens[i] < config_.n_vocab, "token id out of range");
+    demand(rows.slots[i] >= 0 && rows.slots[i] < n_slots_, "slot out of range");
+    demand(rows.positions[i] >= 0 && rows.positions[i] < n_ctx_, "position out of range");
+  }
+  for (int i = 0; i < rows.n_outputs; ++i) {
+    demand(rows.outputs[i] >= 0 && rows.outputs[i] < rows.n, "output row out of range");
+  }
+}
+
+// Cuts the queries into parts: up to kAttentionTokens rows of one slot, heads of one kv head, and
+// fewer heads when there would be too few parts for all threads.
+void Model::plan_attention(const Rows& rows) {
+  const int heads = config_.n_head / config_.n_kv_head;
+  parts_.clear();
+  needs_keys_first_ = false;
+  for (int row = 0, n = 0; row < rows.n; row += n) {
+    n = 1;
+    while (row + n < rows.n && rows.slots[row + n] == rows.slots[row] &&
+           rows.positions[row + n] == rows.positions[row] + n && n < kAttentionTokens) {
+      ++n;
+    }
+    needs_keys_first_ |= n > 1 || (row > 0 && rows.slots[row - 1] == rows.slots[row]);
+    for (int kv = 0; kv < config_.n_kv_head; ++kv) {
+      parts_.push_back({row, n, kv, kv * heads, heads});
+    }
+  }
+  const int split = std::min(heads, team_.size() / static_cast<int>(parts_.size()));
+  if (split < 2) return;
+  needs_keys_first_ = true;
+  std::vector<Part> whole;
+  whole.swap(parts_);
+  for (const Part& part : whole) {
+    for (int i = 0; i < split; ++i) {
+      const int begin = heads * i / split, end = heads * (i + 1) / split;
+      parts_.push_back({part.row, part.n_tokens, part.kv_head, part.first_head + begin,
+                        end - begin});
+    }
+  }
+}
+
+bool Model::forward(const Rows& rows, float* logits, bool exact) {
+  check(rows);
+  cancelled_.store(false, std::memory_order_relaxed);
+  rows_ = rows;
+  logits_ = logits;
+  exact_ = exact;
+  stop_ = false;
+  rescored_.store(0, std::memory_order_relaxed);
+  plan_attention(rows);
+  const size_t outputs = static_cast<size_t>(rows.n_outputs);
+  out_q_.resize(outputs * static_cast<size_t>(config_.n_embd));
+  out_d_.resize(outputs * static_cast<size_t>(config_.n_embd / kBlock));
+  out_s_.resize(out_d_.size());
+  peaks_.resize(outputs * scratch_.size());
+  team_.run([](void* self, int thread) { static_cast<Model*>(self)->pass(thread); }, this);
+  return !stop_;
+}
+
+void Model::copy(int source, int target, int n) {
+  if (source < 0 || source >= n_slots_ || target < 0 || target >= n_slots_ || n < 0 ||
+      n > n_ctx_) {
+    throw std::invalid_argument("slot or length out of range");
+  }
+  if (source != target) cache_.copy(source, target, n);
+}
+
+template <typename Do>
+void Model::in_chunks(int n_groups, int chunks_per_thread, Do&& chunk) {
+  const int n = std::min(n_groups, team_.size() == 1 ? 1 : chunks_per_thread * team_.size());
+  for (int i; (i = team_.next()) < n;) {
+    chunk(static_cast<int>(int64_t{n_groups} * i / n), static_cast<int>(int64_t{n_groups} * (i + 1) / n));
+  }
+}
+
+Activations Model::shared(int m, int cols) {
+  return {shared_q_.data(), shared_d_.data(), shared_s_.data(), m, cols, kernels_.tile};
+}
+
+// Quantised activations of all rows: by every thread for itself when that is less work than
+// waiting for each other, else shared. each(row) gives the row's floats.
+template <typename Each>
+Activations Model::prepare(int cols, int thread, Each&& each) {
+  Scratch& own = scratch_[static_cast<size_t>(thread)];
+  if (rows_.n < kAlone) {
+    const Activations a{own.q.data(), own.d.data(), own.s.data(), rows_.n, cols, kernels_.tile};
+    for (int row = 0; row < rows_.n; ++row) kernels_.quantize(each(row), cols, a, row, 0);
+    return a;
+  }
+  const Activations a = shared(rows_.n, cols);
+  for (int row = thread; row < rows_.n; row += team_.size()) {
+    kernels_.quantize(each(row), cols, a, row, 0);
+  }
+  team_.barrier();
+  return a;
+}
+
+Activations Model::normed(const float* weight, int thread) {
+  const int n = config_.n_embd;
+  float* out = scratch_[static_cast<size_t>(thread)].wide.data();
+  return prepare(n, thread, [&](int row) {
+    kernels_.rms_norm(&x_[times(row, n)], weight, config_.rms_eps, n, out);
+    return static_cast<const float*>(out);
+  });
+}
+
+Activations Model::quantized(const float* x, int cols, int thread) {
+  return prepare(cols, thread, [&](int row) { return x + times(row, cols); });
+}
+
+// x = d * (16 * high + low - 128), and the angles of the row's position
+void Model::embed(int row) {
+  const int cols = config_.n_embd, blocks = cols / kBlock;
+  const int token = rows_.tokens[row];
+  const Planes planes = planes_of(Kind::hi, blocks);
+  const uint8_t* high = embd_hi_.data + times(token / kLanes, 1) * planes.bytes + planes.quants;
+  const uint8_t* low = embd_lo_.data + times(token, cols / 2 + blocks * 2);
+  const auto* d = reinterpret_cast<const uint16_t*>(low + cols / 2);
+  for (int i = 0; i < cols; ++i) {
+    const int block = i / kBlock, at = i % kBlock, quad = at / 4;
+    const uint8_t pair = high[(block * 4 + quad % 4) * kVector + token % kLanes * 4 + at % 4];
+    const int h = quad < 4 ? pair & 15 : pair >> 4;
+    const uint8_t both = low[block * 16 + at % 16];
+    const int l = at < 16 ? both & 15 : both >> 4;
+    x_[times(row, cols) + static_cast<size_t>(i)] =
+        half_to_float(d[block]) * static_cast<float>(16 * h + l - 128);
+  }
+  const int half = config_.head_dim / 2;
+  float* angles = &angles_[times(row, config_.head_dim)];
+  for (int i = 0; i < half; ++i) {
+    const float angle = static_cast<float>(rows_.positions[row]) * inverse_frequency_[static_cast<size_t>(i)];
+    angles[i] = static_cast<float>(std::cos(static_cast<double>(angle)));
+    angles[half + i] = static_cast<float>(std::sin(static_cast<double>(angle)));
+  }
+}
+
+void Model::pass(int thread) {
+  for (int row = thread; row < rows_.n; row += team_.size()) embed(row);
+  team_.barrier_and_restart();
+  for (int i = 0; i < config_.n_layer; ++i) {
+    layer_pass(layers_[static_cast<size_t>(i)], i, thread);
+    if (stop_) return;
+  }
+  if (rows_.n_outputs > 0) head_pass(thread);
+}
+
+namespace {
+
+// Rotates the halves of a head against each other (RoPE as in GPT-NeoX; Su et al. 2021).
+void rotate(float* head, const float* angles, int dim) {
+  const int half = dim / 2;
+  for (int i = 0; i < half; ++i) {
+    const float a = head[i], b = head[i + half];
+    const float cosine = angles[i], sine = angles[half + i];
+    head[i] = a * cosine - b * sine;
+    head[i + half] = b * cosine + a * sine;
+  }
+}
+
+}  // namespace
+
+void Model::store_keys(int layer, int row, int kv_head) {
+  const Config& c = config_;
+  float* k = &qkv_[times(row, row_width(c)) + times(c.n_head + kv_head, c.head_dim)];
+  const float* v = k + times(c.n_kv_head, c.head_dim);
+  rotate(k, &angles_[times(row, c.head_dim)], c.head_dim);
+  cache_.write(rows_.slots[row], layer, kv_head, rows_.positions[row], k, v);
+}
+
+void Model::attend(int layer, const Part& part, Scratch& scratch) {
+  const Config& c = config_;
+  const int width = row_width(c), dim = c.head_dim;
+  for (int t = 0; t < part.n_tokens; ++t) {
+    const int row = part.row + t;
+    if (!needs_keys_first_) store_keys(layer, row, part.kv_head);
+    for (int h = 0; h < part.n_heads; ++h) {
+      rotate(&qkv_[times(row, width) + times(part.first_head + h, dim)],
+             &angles_[times(row, dim)], dim);
+    }
+  }
+  Attention a{};
+  a.q = &qkv_[times(part.row, width) + times(part.first_head, dim)];
+  a.q_stride = width;
+  a.out = &attended_[times(part.row, c.n_head * dim) + times(part.first_head, dim)];
+  a.out_stride = c.n_head * dim;
+  a.n_tokens = part.n_tokens;
+  a.n_heads = part.n_heads;
+  a.head_dim = dim;
+  a.position = rows_.positions[part.row];
+  a.cache = cache_.at(rows_.slots[part.row], layer, part.kv_head);
+  a.work = scratch.work.data();
+  kernels_.attend(a);
+}
+
+// One layer, five phases; a barrier ends each.
+void Model::layer_pass(const Layer& layer, int index, int thread) {
+  const Config& c = config_;
+  const int n = rows_.n, width = row_width(c);
+  Scratch& scratch = scratch_[static_cast<size_t>(thread)];
+
+  // 1. queries, keys, values:  qkv[n][width] = Wqkv norm(x) + bias
+  {
+    const Activations a = normed(layer.attn_norm, thread);
+    const Tensor* parts[3] = {&layer.q, &layer.k, &layer.v};
+    const float* biases[3] = {layer.q_bias, layer.k_bias, layer.v_bias};
+    in_chunks(width / kLanes, kChunks, [&](int begin, int end) {
+      for (int i = 0, first = 0; i < 3; first += parts[i]->groups(), ++i) {
+        const int from = std::max(begin - first, 0);
+        const int to = std::min(end - first, parts[i]->groups());
+        if (from >= to) continue;
+        float* out = qkv_.data() + first * kLanes;
+        kernels_.matmul(*parts[i], from, to, a, out, width, false, scratch.panel.data());
+        for (int row = 0; row < n; ++row) {
+          for (int j = from * kLanes; j < to * kLanes; ++j) out[times(row, width) + static_cast<size_t>(j)] += biases[i][j];
+        }
+      }
+    });
+    team_.barrier_and_restart();
+  }
+
+  // 2. attention:  attended[n][n_head * head_dim]
+  if (needs_keys_first_) {
+    in_chunks(n * c.n_kv_head, kChunks, [&](int begin, int end) {
+      for (int i = begin; i < end; ++i) store_keys(index, i / c.n_kv_head, i % c.n_kv_head);
+    });
+    team_.barrier_and_restart();
+  }
+  for (int i; (i = team_.next()) < static_cast<int>(parts_.size());) {
+    attend(index, parts_[static_cast<size_t>(i)], scratch);
+  }
+  team_.barrier_and_restart();
+
+  // 3. x += Wo attended
+  {
+    const Activations a = quantized(attended_.data(), c.n_head * c.head_dim, thread);
+    in_chunks(layer.o.groups(), kChunks, [&](int begin, int end) {
+      kernels_.matmul(layer.o, begin, end, a, x_.data(), c.n_embd, true, scratch.panel.data());
+    });
+    team_.barrier_and_restart();
+  }
+
+  // 4. ff[n][n_ff] = silu(Wgate norm(x)) * Wup norm(x), quantised block by block
+  const Activations ff{ff_q_.data(), ff_d_.data(), ff_s_.data(), n, c.n_ff, kernels_.tile};
+  {
+    const Activations a = normed(layer.ffn_norm, thread);
+    in_chunks(c.n_ff / kBlock, kChunks, [&](int begin, int end) {
+      for (int block = begin; block < end; ++block) {
+        const int from = block * kFeedForward, to = from + kFeedForward;
+        float* gate = scratch.gate.data();
+        float* up = scratch.up.data();
+        kernels_.matmul(layer.gate, from, to, a, gate - from * kLanes, kBlock, false, scratch.panel.data());
+        kernels_.matmul(layer.up, from, to, a, up - from * kLanes, kBlock, false, scratch.panel.data());
+        kernels_.silu_mul(gate, up, n * kBlock);
+        for (int row = 0; row < n; ++row) kernels_.quantize(gate + row * kBlock, kBlock, ff, row, block);
+      }
+    });
+    team_.barrier_and_restart();
+  }
+
+  // 5. x += Wdown ff
+  in_chunks(layer.down.groups(), kChunks, [&](int begin, int end) {
+    kernels_.matmul(layer.down, begin, end, ff, x_.data(), c.n_embd, true, scratch.panel.data());
+  });
+  if (thread == 0) stop_ = cancelled_.load(std::memory_order_relaxed);
+  team_.barrier_and_restart();
+}
+
+// logits[n_outputs][n_vocab_padded]: the high plane for every token, then the low plane for those
+// that come close to the best. Tokens further away keep the mean of the low plane.
+void Model::head_pass(int thread) {
+  const Config& c = config_;
+  const int n = rows_.n_outputs;
+  Scratch& scratch = scratch_[static_cast<size_t>(thread)];
+  const Activations tiles{shared_q_.data(), shared_d_.data(), shared_s_.data(), n, c.n_embd, kernels_.tile};
+  const Activations ones{out_q_.data(), out_d_.data(), out_s_.data(), n, c.n_embd, 1};
+  for (int i = thread; i < n; i += team_.size()) {
+    kernels_.rms_norm(&x_[times(rows_.outputs[i], c.n_embd)], out_norm_, c.rms_eps, c.n_embd, scratch.wide.data());
+    kernels_.quantize(scratch.wide.data(), c.n_embd, tiles, i, 0);
+    kernels_.quantize(scratch.wide.data(), c.n_embd, ones, i, 0);
+  }
+  team_.barrier();
+
+  float* peaks = &peaks_[times(thread, n)];
+  std::fill(peaks, peaks + n, -INFINITY);
+  in_chunks(head_hi_.groups(), kHeadChunks, [&](int begin, int end) {
+    kernels_.matmul(head_hi_, begin, end, tiles, logits_, c.n_vocab_padded, false, scratch.panel.data());
+    const int from = begin * kLanes, to = std::min(end * kLanes, c.n_vocab);
+    for (int i = 0; i < n; ++i) {
+      const float* row = logits_ + times(i, c.n_vocab_padded);
+      peaks[i] = std::max(peaks[i], *std::max_element(row + from, row + to));
+    }
+  });
+  team_.barrier_and_restart();
+
+  const int per_thread = (c.n_vocab + team_.size() - 1) / team_.size();
+  const int begin = thread * per_thread, end = std::min(begin + per_thread, c.n_vocab);
+  for (int i = 0; i < n; ++i) {
+    float peak = -INFINITY;
+    for (int t = 0; t < team_.size(); ++t) peak = std::max(peak, peaks_[times(t, n) + static_cast<size_t>(i)]);
+    rescore(i, begin, end, exact_ ? -INFINITY : peak - kMargin);
+  }
+}
+
+void Model::rescore(int output, int begin, int end, float threshold) {
+  const int cols = config_.n_embd, blocks = cols / kBlock;
+  float* row = logits_ + times(output, config_.n_vocab_padded);
+  const Activations x{&out_q_[times(output, cols)], &out_d_[times(output, blocks)], &out_s_[times(output, blocks)], 1, cols, 1};
+  int64_t n = 0;
+  for (int token = begin; token < end; ++token) {
+    if (!(row[token] >= threshold)) continue;
+    row[token] += kernels_.dot_lo(head_lo_.data + times(token, cols / 2 + blocks * 2), x);
+    ++n;
+  }
+  rescored_.fetch_add(n, std::memory_order_relaxed);
+}
+
+}  // namespace qwell

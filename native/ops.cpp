@@ -1,0 +1,178 @@
+// Everything of a layer but the matrix products, compiled once per instruction set (QWELL_ISA).
+#include <cmath>
+#include <type_traits>
+
+#include "kernels.h"
+#include "lanes.h"
+
+namespace qwell {
+namespace {
+
+void quantize(const float* x, int n, const Activations& to, int token, int first_block) {
+  const Tile tile = tile_of(to, token);
+  const int t = token - tile.first;
+  int8_t* q = tile_q(to, tile.first);
+  float* d = tile_d(to, tile.first);
+  float* s = tile_s(to, tile.first);
+  for (int i = 0; i < n / kBlock; ++i) {
+    const int block = first_block + i;
+    const float* from = x + i * kBlock;
+    const Lanes a = load(from), b = load(from + 16);
+    const float most = max_of(max(max(a, -a), max(b, -b)));
+    const float inverse = most > 0 ? 127.0f / most : 0.0f;
+    const Lanes shifter = lanes(0x1.8p23f);  // adding it rounds half to even
+    const IntLanes qa = __builtin_convertvector((a * inverse + shifter) - shifter, IntLanes);
+    const IntLanes qb = __builtin_convertvector((b * inverse + shifter) - shifter, IntLanes);
+    int total = 0;
+    int8_t bytes[kBlock];
+    for (int j = 0; j < 16; ++j) {
+      bytes[j] = static_cast<int8_t>(qa[j]);
+      bytes[j + 16] = static_cast<int8_t>(qb[j]);
+      total += qa[j] + qb[j];
+    }
+    for (int quad = 0; quad < kQuads; ++quad) {
+      std::memcpy(q + ((block * kQuads + quad) * tile.width + t) * 4, bytes + quad * 4, 4);
+    }
+    d[block * tile.width + t] = most / 127.0f;
+    s[block * tile.width + t] = most / 127.0f * static_cast<float>(total);
+  }
+}
+
+void rms_norm(const float* x, const float* weight, float eps, int n, float* out) {
+  Lanes squares{};
+  for (int i = 0; i < n; i += 16) squares += load(x + i) * load(x + i);
+  const float scale = 1.0f / std::sqrt(sum(squares) / static_cast<float>(n) + eps);
+  for (int i = 0; i < n; i += 16) store(out + i, load(x + i) * scale * load(weight + i));
+}
+
+void silu_mul(float* gate, const float* up, int n) {
+  for (int i = 0; i < n; i += 16) {
+    const Lanes g = load(gate + i);
+    store(gate + i, g / (1.0f + exp(-g)) * load(up + i));
+  }
+}
+
+float max(const float* x, int n) {
+  Lanes most = lanes(x[0]);
+  Lanes nan{};  // x - x is 0 unless x is NaN or infinite, and NaN sticks
+  int i = 0;
+  for (; i + 16 <= n; i += 16) {
+    const Lanes v = load(x + i);
+    most = max(most, v);
+    nan += v - v;
+  }
+  float best = max_of(most);
+  float bad = sum(nan);
+  for (; i < n; ++i) {
+    best = x[i] > best ? x[i] : best;
+    bad += x[i] - x[i];
+  }
+  return best + bad;
+}
+
+// Scores of one token's heads against 16 positions of transposed keys.
+template <int H>
+inline void score(const float* q, int head_dim, const Lanes* k, float* scores, int n_rows_stride) {
+  Lanes s[H];
+  for (int h = 0; h < H; ++h) s[h] = Lanes{};
+  for (int i = 0; i < head_dim; ++i) {
+    const Lanes key = k[i];
+    for (int h = 0; h < H; ++h) s[h] += q[h * head_dim + i] * key;
+  }
+  for (int h = 0; h < H; ++h) store(scores + h * n_rows_stride, s[h]);
+}
+
+// out[h][16 dims] += sum over positions of p[h][position] * v[position][16 dims]
+template <int H>
+inline void mix(const float* p, const uint16_t* v, int head_dim, int n, float* out) {
+  Lanes o[H];
+  for (int h = 0; h < H; ++h) o[h] = load(out + h * head_dim);
+  for (int i = 0; i < n; ++i) {
+    const Lanes value = load_half(v + i * head_dim);
+    for (int h = 0; h < H; ++h) o[h] += p[h * kAttentionSpan + i] * value;
+  }
+  for (int h = 0; h < H; ++h) store(out + h * head_dim, o[h]);
+}
+
+template <typename F>
+inline void in_heads(int n, F&& f) {
+  int row = 0;
+  for (; n - row >= 7; row += 7) f(row, std::integral_constant<int, 7>{});
+  for (; n - row >= 4; row += 4) f(row, std::integral_constant<int, 4>{});
+  for (; n - row >= 2; row += 2) f(row, std::integral_constant<int, 2>{});
+  for (; n - row >= 1; row += 1) f(row, std::integral_constant<int, 1>{});
+}
+
+// Softmax attention over spans of positions with a running maximum (Milakov and Gimelshein 2018;
+// Dao et al. 2022), so that no score outlives its span. Rows are token-major: t * n_heads + h.
+void attend(const Attention& a) {
+  const int rows = a.n_tokens * a.n_heads;
+  const int dim = a.head_dim;
+  const int end = a.position + a.n_tokens;  // positions seen by the last token
+  float* scores = a.work;                        // [rows][span]
+  float* mixed = scores + rows * kAttentionSpan;  // [rows][dim]
+  float* queries = mixed + rows * dim;           // [rows][dim], scaled
+  float* most = queries + rows * dim;            // [rows]
+  float* total = most + rows;                    // [rows]
+  Lanes keys[256];                               // [dim] of 16 positions
+  const float scale = 1.0f / std::sqrt(static_cast<float>(dim));
+  for (int r = 0; r < rows; ++r) {
+    const float* q = a.q + (r / a.n_heads) * a.q_stride + (r % a.n_heads) * dim;
+    for (int i = 0; i < dim; ++i) queries[r * dim + i] = q[i] * scale;
+    std::memset(mixed + r * dim, 0, sizeof(float) * static_cast<size_t>(dim));
+    most[r] = -INFINITY;
+    total[r] = 0;
+  }
+  for (int begin = 0; begin < end; begin += kAttentionSpan) {
+    const int n = end - begin < kAttentionSpan ? end - begin : kAttentionSpan;
+    for (int p = 0; p < n; p += 16) {
+      const uint16_t* k = a.cache.k + static_cast<int64_t>(begin + p) * dim;
+      for (int i = 0; i < dim; ++i) keys[i] = load_half(k + i * 16);
+      in_heads(rows, [&](int row, auto h) {
+        score<h()>(queries + row * dim, dim, keys, scores + row * kAttentionSpan + p,
+                   kAttentionSpan);
+      });
+    }
+    const int padded = (n + 15) / 16 * 16;
+    for (int r = 0; r < rows; ++r) {
+      float* row = scores + r * kAttentionSpan;
+      const int seen = a.position + r / a.n_heads + 1 - begin;  // causal: own position included
+      for (int i = seen < 0 ? 0 : seen; i < padded; ++i) row[i] = -INFINITY;
+      float peak = most[r];
+      for (int i = 0; i < padded; i += 16) peak = std::fmax(peak, max_of(load(row + i)));
+      const float keep = peak == -INFINITY ? 1.0f : std::exp(most[r] - peak);
+      Lanes sums{};
+      for (int i = 0; i < padded; i += 16) {
+        const Lanes e = peak == -INFINITY ? Lanes{} : exp(load(row + i) - peak);
+        store(row + i, e);
+        sums += e;
+      }
+      total[r] = total[r] * keep + sum(sums);
+      most[r] = peak;
+      if (keep != 1.0f) {
+        for (int i = 0; i < dim; i += 8) {
+          for (int j = 0; j < 8; ++j) mixed[r * dim + i + j] *= keep;
+        }
+      }
+    }
+    const uint16_t* v = a.cache.v + static_cast<int64_t>(begin) * dim;
+    in_heads(rows, [&](int row, auto h) {
+      for (int i = 0; i < dim; i += 16) {
+        mix<h()>(scores + row * kAttentionSpan, v + i, dim, n, mixed + row * dim + i);
+      }
+    });
+  }
+  for (int r = 0; r < rows; ++r) {
+    float* out = a.out + (r / a.n_heads) * a.out_stride + (r % a.n_heads) * dim;
+    for (int i = 0; i < dim; ++i) out[i] = mixed[r * dim + i] / total[r];
+  }
+}
+
+}  // namespace
+
+namespace QWELL_ISA {
+extern const Kernels ops;
+const Kernels ops = {nullptr, 0, nullptr, nullptr, quantize, rms_norm, silu_mul, attend, max};
+}  // namespace QWELL_ISA
+
+}  // namespace qwell

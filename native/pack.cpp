@@ -1,0 +1,213 @@
+#include "pack.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <stdexcept>
+
+namespace qwell {
+namespace {
+
+constexpr uint32_t kVersion = 1;
+constexpr size_t kHeader = 192;
+constexpr size_t kEntry = 96;
+constexpr size_t kAlign = 4096;
+constexpr size_t kHugePage = size_t{2} << 20;
+
+[[noreturn]] void refuse(const std::string& what) { throw std::runtime_error(what); }
+
+template <typename T>
+T read_at(const uint8_t* p) {
+  T value;
+  std::memcpy(&value, p, sizeof value);
+  return value;
+}
+
+size_t round_up(size_t n, size_t to) { return (n + to - 1) / to * to; }
+
+std::string shape(uint64_t rows, uint64_t cols) {
+  return std::to_string(rows) + "x" + std::to_string(cols);
+}
+
+}  // namespace
+
+Planes planes_of(Kind kind, int blocks) {
+  const size_t n = static_cast<size_t>(blocks);
+  const size_t scales = round_up(n * kLanes * 2, kVector);
+  const size_t minima = kind == Kind::q4 ? scales : 0;
+  const size_t quants = n * kVector * (kind == Kind::q8 ? 8 : 4);
+  const size_t bits = kind == Kind::q5 ? n * kVector : 0;
+  return {scales, scales + minima, scales + minima + quants, scales + minima + quants + bits};
+}
+
+size_t tensor_bytes(Kind kind, uint64_t rows, uint64_t cols) {
+  constexpr uint64_t kMost = uint64_t{1} << 24;
+  if (rows == 0 || cols == 0 || rows > kMost || cols > kMost) return 0;
+  if (kind == Kind::f32) return rows * cols * 4;
+  if (cols % kBlock != 0 || rows % kLanes != 0) return 0;
+  if (kind == Kind::lo) return rows * (cols / 2 + cols / kBlock * 2);
+  return rows / kLanes * planes_of(kind, static_cast<int>(cols / kBlock)).bytes;
+}
+
+Pack::Pack(const std::string& path) {
+  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) refuse(path + ": " + std::strerror(errno));
+  struct stat info {};
+  const bool known = fstat(fd, &info) == 0 && S_ISREG(info.st_mode);
+  size_ = known ? static_cast<size_t>(info.st_size) : 0;
+  void* map = size_ < kHeader ? MAP_FAILED : mmap(nullptr, size_, PROT_READ, MAP_SHARED, fd, 0);
+  const int why = errno;
+  close(fd);
+  if (size_ < kHeader) refuse(path + ": " + std::to_string(size_) + " bytes are no pack file");
+  if (map == MAP_FAILED) refuse(path + ": cannot map: " + std::strerror(why));
+  base_ = static_cast<const uint8_t*>(map);
+  try {
+    read_header();
+  } catch (...) {
+    munmap(const_cast<uint8_t*>(base_), size_);
+    throw;
+  }
+}
+
+Pack::~Pack() {
+  munmap(const_cast<uint8_t*>(base_), size_);
+  if (huge_ != nullptr) munmap(huge_, huge_size_);
+}
+
+void Pack::read_header() {
+  if (std::memcmp(base_, "QWELLPK1", 8) != 0) refuse("magic is not QWELLPK1");
+  const auto version = read_at<uint32_t>(base_ + 8);
+  if (version != kVersion) refuse("pack version " + std::to_string(version) + " is not 1");
+  const auto n_tensors = read_at<uint32_t>(base_ + 12);
+  const auto size = read_at<uint64_t>(base_ + 16);
+  if (size != size_) {
+    refuse("header says " + std::to_string(size) + " bytes, file has " + std::to_string(size_));
+  }
+  if (n_tensors > (size_ - kHeader) / kEntry) refuse("tensor table is larger than the file");
+  read_config();
+  read_tensors(n_tensors);
+}
+
+void Pack::read_config() {
+  const uint8_t* p = base_ + 64;
+  const auto field = [&](int i, uint32_t most) {
+    const auto value = read_at<uint32_t>(p + 4 * i);
+    if (value == 0 || value > most) {
+      refuse("config field " + std::to_string(i) + " = " + std::to_string(value));
+    }
+    return static_cast<int>(value);
+  };
+  config_.n_vocab = field(0, 1 << 22);
+  config_.n_embd = field(1, 1 << 16);
+  config_.n_layer = field(2, 1 << 10);
+  config_.n_head = field(3, 1 << 10);
+  config_.n_kv_head = field(4, 1 << 10);
+  config_.head_dim = field(5, 256);
+  config_.n_ff = field(6, 1 << 18);
+  config_.n_ctx_train = field(7, 1 << 24);
+  config_.tied = read_at<uint32_t>(p + 32) != 0;
+  config_.n_vocab_padded = field(9, 1 << 22);
+  config_.rope_theta = read_at<float>(base_ + 128);
+  config_.rms_eps = read_at<float>(base_ + 132);
+  if (config_.n_head % config_.n_kv_head != 0) refuse("n_head is no multiple of n_kv_head");
+  if (config_.head_dim % 16 != 0) refuse("head_dim is no multiple of 16");
+  if (config_.n_embd % kBlock != 0 || config_.n_ff % kBlock != 0 ||
+      config_.n_head * config_.head_dim % kBlock != 0) {
+    refuse("a width is no multiple of 32");
+  }
+  if (config_.n_vocab_padded < config_.n_vocab || config_.n_vocab_padded % kLanes != 0) {
+    refuse("n_vocab_padded does not fit n_vocab");
+  }
+  if (!(config_.rope_theta > 0) || !(config_.rms_eps >= 0) || !(config_.rms_eps < 1)) {
+    refuse("rope_theta or rms_eps is out of range");
+  }
+}
+
+void Pack::read_tensors(uint32_t n_tensors) {
+  for (uint32_t i = 0; i < n_tensors; ++i) {
+    const uint8_t* p = base_ + kHeader + i * kEntry;
+    const auto* text = reinterpret_cast<const char*>(p);
+    const std::string name(text, strnlen(text, 64));
+    const auto kind = read_at<uint32_t>(p + 64);
+    const uint64_t rows = read_at<uint32_t>(p + 68);
+    const uint64_t cols = read_at<uint32_t>(p + 72);
+    const auto offset = read_at<uint64_t>(p + 80);
+    const auto bytes = read_at<uint64_t>(p + 88);
+    if (kind > static_cast<uint32_t>(Kind::lo)) refuse(name + ": kind " + std::to_string(kind));
+    const size_t expected = tensor_bytes(static_cast<Kind>(kind), rows, cols);
+    if (expected == 0 || bytes != expected) {
+      refuse(name + ": " + std::to_string(bytes) + " bytes for shape " + shape(rows, cols));
+    }
+    if (offset % kAlign != 0 || offset > size_ || bytes > size_ - offset) {
+      refuse(name + ": lies outside of the file");
+    }
+    const Tensor tensor{static_cast<Kind>(kind), static_cast<int>(rows), static_cast<int>(cols),
+                        base_ + offset, bytes};
+    if (!tensors_.emplace(name, tensor).second) refuse(name + ": occurs twice");
+  }
+}
+
+const Tensor& Pack::find(const std::string& name) const {
+  const auto it = tensors_.find(name);
+  if (it == tensors_.end()) refuse(name + ": missing");
+  return it->second;
+}
+
+const Tensor& Pack::plane(const std::string& name, Kind kind, int rows, int cols) const {
+  const Tensor& tensor = find(name);
+  if (tensor.kind != kind || tensor.rows != rows || tensor.cols != cols) {
+    refuse(name + ": has shape " + shape(tensor.rows, tensor.cols) + ", expected " +
+           shape(rows, cols));
+  }
+  return tensor;
+}
+
+const Tensor& Pack::vector(const std::string& name, int cols) const {
+  return plane(name, Kind::f32, 1, cols);
+}
+
+const Tensor& Pack::matrix(const std::string& name, int rows, int cols) const {
+  const Tensor& tensor = find(name);
+  const bool is_matrix =
+      tensor.kind == Kind::q8 || tensor.kind == Kind::q5 || tensor.kind == Kind::q4;
+  if (!is_matrix) refuse(name + ": is no packed matrix");
+  const int padded = static_cast<int>(round_up(static_cast<size_t>(rows), kLanes));
+  return plane(name, tensor.kind, padded, cols);
+}
+
+size_t Pack::move_to_huge_pages() {
+  // Low planes and an embedding that is not the head are read a row at a time.
+  const auto is_streamed = [&](const std::string& name, const Tensor& tensor) {
+    return tensor.kind != Kind::lo && (config_.tied || name != "embd.hi");
+  };
+  size_t total = 0;
+  for (const auto& [name, tensor] : tensors_) {
+    if (is_streamed(name, tensor)) total += round_up(tensor.bytes, kAlign);
+  }
+  const size_t size = round_up(total, kHugePage) + kHugePage;
+  void* memory = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) return 0;
+#ifdef MADV_HUGEPAGE
+  if (madvise(memory, size, MADV_HUGEPAGE) != 0) {
+    munmap(memory, size);
+    return 0;
+  }
+#endif
+  huge_ = static_cast<uint8_t*>(memory);
+  huge_size_ = size;
+  auto* at = reinterpret_cast<uint8_t*>(round_up(reinterpret_cast<uintptr_t>(huge_), kHugePage));
+  for (auto& [name, tensor] : tensors_) {
+    if (!is_streamed(name, tensor)) continue;
+    std::memcpy(at, tensor.data, tensor.bytes);
+    madvise(const_cast<uint8_t*>(tensor.data), round_up(tensor.bytes, kAlign), MADV_DONTNEED);
+    tensor.data = at;
+    at += round_up(tensor.bytes, kAlign);
+  }
+  return total;
+}
+
+}  // namespace qwell

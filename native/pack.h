@@ -1,0 +1,79 @@
+// The pack file: what docs/pack-format.md says, mapped and checked.
+// Knows bytes and shapes, not what a model computes with them.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <unordered_map>
+
+namespace qwell {
+
+constexpr int kLanes = 16;   // rows of a group
+constexpr int kBlock = 32;   // columns that share a scale
+constexpr int kQuads = 8;    // quads of 4 columns in a block
+constexpr int kVector = 64;  // bytes of a lane vector: 16 rows x 4 columns
+
+enum class Kind : uint32_t { f32 = 0, q8 = 1, q5 = 2, q4 = 3, hi = 4, lo = 5 };
+
+struct Config {
+  int n_vocab, n_embd, n_layer, n_head, n_kv_head, head_dim, n_ff, n_ctx_train;
+  bool tied;
+  int n_vocab_padded;
+  float rope_theta, rms_eps;
+};
+
+struct Tensor {
+  Kind kind = Kind::f32;
+  int rows = 0;
+  int cols = 0;
+  const uint8_t* data = nullptr;
+  size_t bytes = 0;
+
+  int groups() const { return rows / kLanes; }
+  int blocks() const { return cols / kBlock; }
+  const float* f32() const { return reinterpret_cast<const float*>(data); }
+};
+
+// Bytes that a tensor of this kind and shape occupies; 0 if the shape is not allowed.
+size_t tensor_bytes(Kind kind, uint64_t rows, uint64_t cols);
+
+// Where the planes of one group of a matrix begin, in bytes from the start of the group.
+struct Planes {
+  size_t minima, quants, bits, bytes;
+};
+Planes planes_of(Kind kind, int blocks);
+
+class Pack {
+ public:
+  // Maps the file read-only. Throws std::runtime_error naming the first thing that is wrong.
+  explicit Pack(const std::string& path);
+  ~Pack();
+  Pack(const Pack&) = delete;
+  Pack& operator=(const Pack&) = delete;
+
+  const Config& config() const { return config_; }
+  // Throws std::runtime_error if the tensor is absent or has another kind or shape.
+  const Tensor& matrix(const std::string& name, int rows, int cols) const;
+  const Tensor& vector(const std::string& name, int cols) const;
+  const Tensor& plane(const std::string& name, Kind kind, int rows, int cols) const;
+  bool has(const std::string& name) const { return tensors_.count(name) != 0; }
+  // Copies the tensors that every token reads into huge pages where the kernel allows them.
+  // Returns the bytes moved; 0 means that the file mapping is used as it is.
+  size_t move_to_huge_pages();
+
+ private:
+  void read_header();
+  void read_config();
+  void read_tensors(uint32_t n_tensors);
+  const Tensor& find(const std::string& name) const;
+
+  const uint8_t* base_ = nullptr;
+  size_t size_ = 0;
+  uint8_t* huge_ = nullptr;
+  size_t huge_size_ = 0;
+  Config config_{};
+  std::unordered_map<std::string, Tensor> tensors_;
+};
+
+}  // namespace qwell

@@ -1,0 +1,119 @@
+"""The default backend: qwell's own engine over a packed model file. Knows no text.
+
+Slots are cut into passes of at most 512 rows; the engine decides what goes together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from qwell.backends import Cancelled, Chunk, Limits, Logits
+from qwell.errors import QwellError
+
+MAX_ROWS = 512  # rows of one native pass (Model::kMaxRows)
+
+
+def _extension() -> object:
+    try:
+        from qwell import _native
+    except ImportError as error:
+        raise QwellError(
+            "shared-lib-missing",
+            found=f"qwell._native cannot be imported: {error}",
+            expected="the compiled extension beside the package",
+            fix="reinstall qwell: `pip install --force-reinstall qwell`, or `make setup` in a clone",
+        ) from error
+    return _native
+
+
+class NativeBackend:
+    """Raises QwellError weights-corrupt when the pack is malformed."""
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        n_ctx: int,
+        n_slots: int,
+        n_threads: int,
+        isa: str = "auto",
+        huge_pages: bool = True,
+    ) -> None:
+        native = _extension()
+        try:
+            self._model = native.Model(  # type: ignore[attr-defined]
+                str(path), n_ctx, n_slots, n_threads, isa, huge_pages
+            )
+        except RuntimeError as error:
+            raise QwellError(
+                "weights-corrupt",
+                found=f"{path}: {error}",
+                expected="a pack file written by this version of qwell",
+                fix=f"delete {path} and start again: it is rebuilt from the source file",
+            ) from error
+        self.limits = Limits(n_vocab=self._model.n_vocab, n_ctx=n_ctx, n_slots=n_slots)
+        self.isa: str = self._model.isa
+        self.n_threads: int = self._model.n_threads
+
+    def forward(self, batch: Sequence[Chunk]) -> list[Logits | None]:
+        logits: list[Logits | None] = []
+        for group in _passes(batch):
+            logits += self._pass(group)
+        wanted = iter(logits)
+        return [next(wanted) if chunk.want_logits else None for chunk in batch]
+
+    def _pass(self, chunks: Sequence[Chunk]) -> list[Logits]:
+        ends = np.cumsum([len(chunk.tokens) for chunk in chunks])
+        rows = self._model.forward(
+            np.concatenate([np.asarray(chunk.tokens, np.int32) for chunk in chunks]),
+            np.repeat([chunk.slot for chunk in chunks], np.diff(ends, prepend=0)).astype(np.int32),
+            np.concatenate([_positions(chunk) for chunk in chunks]),
+            np.array(
+                [end - 1 for end, chunk in zip(ends, chunks, strict=True) if chunk.want_logits],
+                np.int32,
+            ),
+        )
+        if rows is None:
+            raise Cancelled
+        return list(rows)
+
+    def copy(self, source: int, target: int, n: int) -> None:
+        self._model.copy(source, target, n)
+
+    def cancel(self) -> None:
+        self._model.cancel()
+
+    def close(self) -> None:
+        del self._model
+
+
+def _positions(chunk: Chunk) -> np.ndarray[tuple[int], np.dtype[np.int32]]:
+    return np.arange(chunk.start, chunk.start + len(chunk.tokens), dtype=np.int32)
+
+
+def _passes(batch: Sequence[Chunk]) -> list[list[Chunk]]:
+    """The same rows in passes of at most MAX_ROWS; only a chunk's last piece wants logits."""
+    passes: list[list[Chunk]] = [[]]
+    room = MAX_ROWS
+    for chunk in batch:
+        done = 0
+        while done < len(chunk.tokens):
+            n = min(room, len(chunk.tokens) - done)
+            is_last = done + n == len(chunk.tokens)
+            passes[-1].append(
+                Chunk(
+                    chunk.slot,
+                    chunk.start + done,
+                    chunk.tokens[done : done + n],
+                    chunk.want_logits and is_last,
+                )
+            )
+            done += n
+            room -= n
+            if room == 0:
+                passes.append([])
+                room = MAX_ROWS
+    return [group for group in passes if group]
