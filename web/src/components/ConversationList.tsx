@@ -1,0 +1,119 @@
+/** All conversations by day, with renaming and deleting. */
+
+import { DeleteOutlined, EditOutlined, PlusOutlined } from "@ant-design/icons";
+import { Conversations } from "@ant-design/x";
+import { Button, Input, Modal } from "antd";
+import { useEffect, useMemo, useState, type JSX } from "react";
+import { useTexts, type Texts } from "../i18n";
+import type { Conversation } from "../state";
+
+interface Props {
+  conversations: readonly Conversation[];
+  currentId: string | null;
+  onOpen: (id: string | null) => void;
+  onRename: (id: string, title: string) => void;
+  onRemove: (conversation: Conversation) => void;
+}
+
+export function ConversationList(props: Props): JSX.Element {
+  const texts = useTexts();
+  const today = useToday();
+  const [renamed, setRenamed] = useState<Conversation | null>(null);
+  const { conversations } = props;
+  const items = useMemo(
+    () =>
+      conversations.map((it) => ({
+        key: it.id,
+        label: it.title,
+        group: dayOf(it.updatedAt, today, texts),
+      })),
+    [conversations, texts, today],
+  );
+  const find = (key: string): Conversation | undefined => conversations.find((it) => it.id === key);
+  return (
+    <nav className="conversations" aria-label={texts.chats}>
+      <Button block icon={<PlusOutlined />} onClick={() => props.onOpen(null)}>
+        {texts.newChat}
+      </Button>
+      <Conversations
+        items={items}
+        activeKey={props.currentId ?? ""}
+        groupable
+        onActiveChange={(key) => props.onOpen(key)}
+        menu={(item) => ({
+          items: [
+            { key: "rename", label: texts.rename, icon: <EditOutlined /> },
+            { key: "delete", label: texts.delete, icon: <DeleteOutlined />, danger: true },
+          ],
+          onClick: ({ key, domEvent }) => {
+            domEvent.stopPropagation();
+            const conversation = find(String(item.key));
+            if (!conversation) return;
+            if (key === "rename") setRenamed(conversation);
+            else props.onRemove(conversation);
+          },
+        })}
+      />
+      {renamed && (
+        <RenameDialog
+          conversation={renamed}
+          onClose={() => setRenamed(null)}
+          onRename={(title) => props.onRename(renamed.id, title)}
+        />
+      )}
+    </nav>
+  );
+}
+
+interface RenameProps {
+  conversation: Conversation;
+  onRename: (title: string) => void;
+  onClose: () => void;
+}
+
+function RenameDialog({ conversation, onRename, onClose }: RenameProps): JSX.Element {
+  const texts = useTexts();
+  const [title, setTitle] = useState(conversation.title);
+  const save = (): void => {
+    if (title.trim() !== "") onRename(title.trim());
+    onClose();
+  };
+  return (
+    <Modal open title={texts.rename} okText={texts.save} cancelText={texts.cancel} onOk={save} onCancel={onClose}>
+      <Input
+        // the dialog has nothing else to do
+        // oxlint-disable-next-line jsx-a11y/no-autofocus
+        autoFocus
+        aria-label={texts.rename}
+        maxLength={200}
+        value={title}
+        onChange={(event) => setTitle(event.target.value)}
+        onPressEnter={(event) => {
+          if (!event.nativeEvent.isComposing) save();
+        }}
+      />
+    </Modal>
+  );
+}
+
+const DAY_MS = 86_400_000;
+
+/** today: the time at which it began. */
+export function dayOf(at: number, today: number, texts: Texts): string {
+  if (at >= today) return texts.today;
+  return at >= today - DAY_MS ? texts.yesterday : texts.earlier;
+}
+
+/** When today began; moves on at midnight. */
+function useToday(): number {
+  const [today, setToday] = useState(startOfToday);
+  useEffect(() => {
+    const timer = setTimeout(() => setToday(startOfToday()), today + DAY_MS - Date.now());
+    return () => clearTimeout(timer);
+  }, [today]);
+  return today;
+}
+
+function startOfToday(): number {
+  return new Date().setHours(0, 0, 0, 0);
+}

@@ -1,0 +1,45 @@
+/** A failure with its cause, what to do about it, its name, and another try. */
+
+import { Alert, Button } from "antd";
+import type { JSX } from "react";
+import { useTexts } from "../i18n";
+import type { Failure } from "../stream/events";
+import { WithCode } from "./WithCode";
+
+export function FailureCard({ failure, onRetry }: { failure: Failure; onRetry: () => void }): JSX.Element {
+  const texts = useTexts();
+  const own = texts.failures[failure.code];
+  const fix = failure.fix || own?.fix;
+  return (
+    <Alert
+      className="failure"
+      type="error"
+      showIcon
+      title={failure.title || own?.title || failure.code}
+      description={
+        <>
+          <p>
+            <WithCode text={failure.cause || own?.cause || ""} />
+          </p>
+          {fix && (
+            <p>
+              <strong>{texts.fix}: </strong>
+              <WithCode text={fix} />
+            </p>
+          )}
+          <p className="failure-code">
+            <code>{failure.code}</code>
+            {failure.request_id && (
+              <span>
+                {texts.requestId} <code>{failure.request_id}</code>
+              </span>
+            )}
+          </p>
+          <Button size="small" onClick={onRetry}>
+            {texts.retry}
+          </Button>
+        </>
+      }
+    />
+  );
+}

@@ -1,0 +1,50 @@
+/** The model really served, whether it can answer, and the choice of language and colours. */
+
+import { DesktopOutlined, MenuOutlined, MoonOutlined, SunOutlined } from "@ant-design/icons";
+import { Button, Dropdown } from "antd";
+import type { JSX } from "react";
+import { useTexts } from "../i18n";
+import type { ServerState } from "../server_state";
+import { THEME_CHOICES, type ThemeChoice } from "../theme";
+
+interface Props {
+  server: ServerState;
+  theme: ThemeChoice;
+  onTheme: (choice: ThemeChoice) => void;
+  onLanguage: () => void;
+  onMenu: () => void;
+}
+
+const THEME_ICONS = {
+  system: <DesktopOutlined />,
+  light: <SunOutlined />,
+  dark: <MoonOutlined />,
+};
+
+export function PageHeader({ server, theme, onTheme, onLanguage, onMenu }: Props): JSX.Element {
+  const texts = useTexts();
+  const state = texts.states[server.readiness.name];
+  return (
+    <header className="page-header">
+      <Button className="menu-button" type="text" icon={<MenuOutlined />} aria-label={texts.openChats} onClick={onMenu} />
+      <span className={`dot ${server.readiness.name}`} title={state}>
+        <span className="for-screen-readers">{state}</span>
+      </span>
+      <h1 title={server.model ?? ""}>{server.model ?? texts.unknownModel}</h1>
+      <Button type="text" title={texts.languageHint} lang={texts.htmlLang === "en" ? "zh-CN" : "en"} onClick={onLanguage}>
+        {texts.language}
+      </Button>
+      <Dropdown
+        trigger={["click"]}
+        menu={{
+          selectable: true,
+          selectedKeys: [theme],
+          items: THEME_CHOICES.map((key) => ({ key, label: texts.themes[key], icon: THEME_ICONS[key] })),
+          onClick: ({ key }) => onTheme(key as ThemeChoice),
+        }}
+      >
+        <Button type="text" icon={THEME_ICONS[theme]} aria-label={texts.theme} title={texts.theme} />
+      </Dropdown>
+    </header>
+  );
+}
