@@ -14,15 +14,13 @@ from qwell.server import sse
 from qwell.server.streams import Entry, Stream
 
 
-async def with_pings(
-    entries: AsyncIterator[Entry], every_s: float = sse.PING_EVERY_S
-) -> AsyncIterator[Entry | None]:
-    """The entries, and None whenever every_s passed without one."""
+async def with_pings(entries: AsyncIterator[Entry]) -> AsyncIterator[Entry | None]:
+    """The entries, and None whenever sse.PING_EVERY_S passed without one."""
     pending: asyncio.Task[Entry | None] | None = None
     try:
         while True:
             pending = pending or asyncio.create_task(_next(entries))
-            done, _ = await asyncio.wait([pending], timeout=every_s)
+            done, _ = await asyncio.wait([pending], timeout=sse.PING_EVERY_S)
             if not done:
                 yield None
                 continue

@@ -1,0 +1,150 @@
+"""A worker that answers from a script, and the server over it: in process or on a real port."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from qwell.config import Settings
+from qwell.core import Delta, Done, Event, Failed, Prefill, Request, Timings, Usage
+from qwell.errors import QwellError
+from qwell.server.app import create_app
+from qwell.server.listen import bind, make_server
+
+DONE = Done("stop", Usage(7, 3, 2), Timings(1.0, 2.0, 3.0, 40.0))
+ANSWER = (Prefill(7, 7, 3), Delta("你好"), Delta(", world"), DONE)
+MODEL = {"name": "tiny-qwen", "quant": "q8", "engine": "scripted", "isa": "none", "threads": 1}
+
+
+@dataclass
+class FakeStatus:
+    phase: str = "ready"
+    progress: float = 1.0
+    model: dict[str, Any] = field(default_factory=lambda: dict(MODEL))
+    error: QwellError | None = None
+    last_words: str = ""
+
+
+class FakeWorker:
+    """Says its script. A PAUSE in it waits for go() or for cancellation."""
+
+    PAUSE = None
+
+    def __init__(self) -> None:
+        self.status = FakeStatus()
+        self.script: Iterable[Event | None] = ANSWER
+        self.requests: list[Request] = []
+        self.started = self.stopped = False
+        self.cancelled: dict[str, asyncio.Event] = {}
+        self.paused = asyncio.Event()
+        self._go = asyncio.Event()
+
+    async def start(self) -> None:
+        self.started = True
+
+    async def stop(self, grace_s: float) -> None:
+        self.stopped = grace_s >= 0
+
+    def go(self) -> None:
+        self._go.set()
+
+    async def submit(self, request: Request) -> AsyncGenerator[Event]:
+        self.requests.append(request)
+        cancelled = self.cancelled.setdefault(request.id, asyncio.Event())
+        if self.status.phase == "failed":
+            yield Failed(code="weights-truncated", cause="short file", fix="qwell pull")
+            return
+        for event in self.script:
+            if event is self.PAUSE and await self._is_cancelled_in_pause(cancelled):
+                yield Done("cancelled", Usage(7, 3, 1))
+                return
+            if event is not self.PAUSE:
+                yield event
+
+    async def _is_cancelled_in_pause(self, cancelled: asyncio.Event) -> bool:
+        self.paused.set()
+        waits = [asyncio.create_task(event.wait()) for event in (self._go, cancelled)]
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()
+        return cancelled.is_set()
+
+    async def cancel(self, request_id: str) -> None:
+        self.cancelled.setdefault(request_id, asyncio.Event()).set()
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+def worker() -> FakeWorker:
+    return FakeWorker()
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Path:
+    """A built page of three files, with a secret beside it."""
+    folder = tmp_path / "static"
+    (folder / "assets").mkdir(parents=True)
+    (folder / "index.html").write_text('<html><div id="root"></div></html>', encoding="utf-8")
+    (folder / "assets" / "app-1a2b3c.js").write_text("console.log(1)", encoding="utf-8")
+    (folder / "favicon.svg").write_text("<svg/>", encoding="utf-8")
+    (tmp_path / "secret.txt").write_text("secret", encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def make_app(worker: FakeWorker, bundle: Path) -> Callable[..., FastAPI]:
+    """The application with these settings."""
+    return lambda **settings: create_app(Settings(**settings), worker, bundle=bundle)
+
+
+@pytest.fixture
+def client_of() -> Callable[..., httpx.AsyncClient]:
+    """A client that calls an application directly: no port, no partial bodies."""
+
+    def make(app: FastAPI, **headers: str) -> httpx.AsyncClient:
+        transport = httpx.ASGITransport(app)
+        return httpx.AsyncClient(transport=transport, base_url="http://testserver", headers=headers)
+
+    return make
+
+
+@pytest.fixture
+def client(
+    make_app: Callable[..., FastAPI], client_of: Callable[..., httpx.AsyncClient]
+) -> httpx.AsyncClient:
+    return client_of(make_app())
+
+
+@pytest.fixture
+def served() -> Callable[..., AbstractAsyncContextManager[str]]:
+    """Serves an application on a real port of this machine while the block runs."""
+
+    @asynccontextmanager
+    async def serve(app: FastAPI, *, drain_s: float = 0.0) -> AsyncIterator[str]:
+        listener = bind("127.0.0.1", 0)
+        server = make_server(app, drain_s=drain_s)
+        running = asyncio.create_task(server.serve(sockets=[listener]))
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            await running
+
+    return serve
+
+
+@pytest.fixture
+def question() -> dict[str, Any]:
+    return {"messages": [{"role": "user", "content": "hi"}]}
