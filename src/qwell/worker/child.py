@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import logging
+import contextlib
 import os
+import signal
 import sys
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
@@ -12,7 +13,6 @@ from typing import Any
 from qwell.worker import protocol
 
 LAST_WORDS_BYTES = 8192
-_log = logging.getLogger(__name__)
 
 
 class Child:
@@ -83,8 +83,10 @@ class Child:
         return status
 
     def kill(self) -> None:
+        """Kill the child and whatever it started. Not by its own object, which would reap it."""
         if self._process.returncode is None:
-            self._process.kill()
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.pid, signal.SIGKILL)
 
     async def _pass_on_log(self) -> None:
         stdout = self._process.stdout

@@ -17,7 +17,8 @@ from typing import Any, Literal
 
 from qwell.backends import cgroup
 from qwell.config import Settings
-from qwell.core import Done, Event, Failed, Loading, Request, event_from_dict, is_terminal
+from qwell.core import Done, Event, Loading, Request, event_from_dict, is_terminal
+from qwell.engine.failure import failed
 from qwell.errors import QwellError
 from qwell.worker import protocol
 from qwell.worker.child import Child
@@ -326,13 +327,6 @@ def _cannot_start(error: Exception) -> QwellError:
         expected="room for one more process and its pipes",
         fix="raise the limits on memory, processes and open files (`ulimit -a`), then start again",
     )
-
-
-def failed(error: QwellError, request_id: str) -> Failed:
-    """The terminal event for an error."""
-    title = error.fault.replace("-", " ").capitalize()
-    cause = f"{error.found} (expected: {error.expected})"
-    return Failed(error.fault, title, cause, error.fix, request_id)
 
 
 def _for_child(settings: Settings) -> dict[str, Any]:

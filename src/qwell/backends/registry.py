@@ -1,0 +1,56 @@
+"""Engine name to backend. Heavy packages are imported only when they are chosen."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from qwell.backends import Backend
+from qwell.errors import QwellError
+
+
+def create_backend(engine: str, path: Path, *, n_ctx: int, n_slots: int, n_threads: int) -> Backend:
+    """The backend for a pack file; the scripted one needs no file.
+
+    Raises QwellError when what the backend needs is missing, broken or too old.
+    """
+    if engine == "scripted":
+        from qwell.backends.scripted import Script, ScriptedBackend
+
+        return ScriptedBackend(Script.from_environ(os.environ), n_ctx=n_ctx, n_slots=n_slots)
+    try:
+        if engine == "transformers":
+            from qwell.backends.transformers import TransformersBackend
+
+            return TransformersBackend.from_pack(
+                path, n_ctx=n_ctx, n_slots=n_slots, n_threads=n_threads
+            )
+        from qwell.backends.native import NativeBackend
+
+        return NativeBackend(path, n_ctx=n_ctx, n_slots=n_slots, n_threads=n_threads)
+    except ImportError as error:
+        raise import_failed(engine, error) from error
+
+
+def import_failed(engine: str, error: ImportError) -> QwellError:
+    """What a failed import says about the installation."""
+    extra = "qwell[transformers]" if engine == "transformers" else "qwell"
+    return QwellError(
+        _fault(error),
+        found=f"the {engine} engine cannot be imported: {error}",
+        expected=f"a complete installation of {extra}",
+        fix=f"pip install --force-reinstall '{extra}'",
+    )
+
+
+def _fault(error: ImportError) -> str:
+    text = str(error)
+    if isinstance(error, ModuleNotFoundError):
+        return "python-module-missing"
+    if "GLIBC" in text:
+        return "glibc-too-old"
+    if "libgomp" in text:
+        return "libgomp-missing"
+    if "shared object" in text:
+        return "shared-lib-missing"
+    return "package-version-mismatch"

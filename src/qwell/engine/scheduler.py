@@ -1,0 +1,126 @@
+"""Who runs next: slots, prefix reuse and fair chunks. Policy without tensors, text or clocks.
+
+Every conversation in progress gets a row in every step: one token if it is answering, a fair
+share of the budget if its prompt is still being read. So one long prompt delays the others by
+a bounded amount, and never stops them.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence as Items
+from dataclasses import dataclass
+
+from qwell.backends import Chunk
+from qwell.engine.sequence import Sequence
+from qwell.engine.slot import Slot
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Bounds of one step, in tokens.
+
+    alone_tokens   of prompts when no answer waits for its next token
+    shared_tokens  of prompts while others are answering
+    min_copied     shared prefix below which copying it from another slot does not pay
+    """
+
+    alone_tokens: int = 512
+    shared_tokens: int = 128
+    min_copied: int = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where a sequence will run: in slot, after copying n entries from source."""
+
+    slot: Slot
+    source: Slot
+    n_reused: int
+
+
+def common_prefix(left: Items[int], right: Items[int]) -> int:
+    n = 0
+    for a, b in zip(left, right, strict=False):
+        if a != b:
+            break
+        n += 1
+    return n
+
+
+class Scheduler:
+    """Holds the queue and the slots; the engine does what it says.
+
+    waiting   accepted sequences without a slot, first come first served
+    running   sequences with a slot
+    """
+
+    def __init__(self, n_slots: int, policy: Policy) -> None:
+        self.waiting: deque[Sequence] = deque()
+        self.running: list[Sequence] = []
+        self.slots = [Slot(i) for i in range(n_slots)]
+        self._policy = policy
+        self._uses = 0
+
+    @property
+    def can_admit(self) -> bool:
+        return bool(self.waiting) and len(self.running) < len(self.slots)
+
+    def place(self, sequence: Sequence) -> Placement:
+        """The free slot for this sequence and the slot to take its beginning from.
+
+        The last prompt token is never reused: its logits are needed. A free slot is continued
+        in place when most of what it holds is wanted; else its conversation is left alone, as
+        far as there is room, and only the shared beginning is copied.
+        """
+        wanted = sequence.ids[:-1]
+        reuse = {slot.index: common_prefix(slot.ids, wanted) for slot in self.slots}
+        free = [slot for slot in self.slots if not slot.is_busy]
+        source = max(self.slots, key=lambda s: (reuse[s.index], not s.is_busy, -s.index))
+        oldest = min(free, key=lambda s: (s.last_used, s.index))
+        n = reuse[source.index]
+        if not source.is_busy and 2 * n >= len(source.ids):
+            return Placement(source, source, n)
+        if source is not oldest and n >= reuse[oldest.index] + self._policy.min_copied:
+            return Placement(oldest, source, n)
+        return Placement(oldest, oldest, reuse[oldest.index])
+
+    def admit(self, placement: Placement) -> Sequence:
+        """Move the first waiting sequence into its place. The cache must be copied before."""
+        sequence = self.waiting.popleft()
+        slot = placement.slot
+        slot.ids = placement.source.ids[: placement.n_reused]
+        slot.is_busy = True
+        sequence.slot = slot
+        sequence.n_reused = placement.n_reused
+        self.running.append(sequence)
+        return sequence
+
+    def plan(self) -> list[tuple[Sequence, Chunk]]:
+        """The rows of the next step: answering sequences first, then shares of the prompts.
+
+        Shares are equal; what a short prompt leaves over goes to the longer ones.
+        """
+        answering = [s for s in self.running if s.n_pending == 1]
+        reading = sorted((s for s in self.running if s.n_pending > 1), key=lambda s: s.n_pending)
+        rows = [(s, s.chunk(1)) for s in answering]
+        left = self._policy.shared_tokens if answering else self._policy.alone_tokens
+        for done, sequence in enumerate(reading):
+            share = max(1, left // (len(reading) - done))
+            chunk = sequence.chunk(share)
+            rows.append((sequence, chunk))
+            left -= len(chunk.tokens)
+        return rows
+
+    def release(self, sequence: Sequence, *, damaged: bool = False) -> None:
+        """Forget the sequence; its slot keeps what it holds for the next turn, unless damaged."""
+        if sequence.slot is None:
+            self.waiting.remove(sequence)
+            return
+        self._uses += 1
+        sequence.slot.last_used = self._uses
+        sequence.slot.is_busy = False
+        if damaged:
+            sequence.slot.ids = []
+        sequence.slot = None
+        self.running.remove(sequence)

@@ -1,0 +1,80 @@
+"""One request on its way: its tokens, what was said of it, and when. Does not know the backend."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from qwell.backends import Chunk
+from qwell.core import Request, Timings, Usage
+from qwell.engine.repetition import LoopGuard
+from qwell.engine.sampling import History, Rules
+from qwell.engine.slot import Slot
+from qwell.text import IncrementalDecoder
+
+
+@dataclass(slots=True, eq=False)
+class Sequence:
+    """State between two steps. All times in seconds of the engine's clock.
+
+    ids         prompt and answer so far; the slot holds a beginning of them
+    n_reused    prompt tokens that were in the cache when it got its slot
+    n_max       tokens of answer at most
+    logprobs    of tokens whose text is still held back
+    """
+
+    request: Request
+    ids: list[int]
+    n_prompt: int
+    n_max: int
+    rules: Rules
+    history: History
+    decoder: IncrementalDecoder
+    rng: np.random.Generator
+    arrived: float
+    guard: LoopGuard = field(default_factory=LoopGuard)
+    slot: Slot | None = None
+    n_reused: int = 0
+    position: int = -1  # place in the queue that was last reported
+    admitted: float | None = None
+    first_token: float | None = None
+    logprobs: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def n_cached(self) -> int:
+        return len(self.slot.ids) if self.slot else 0
+
+    @property
+    def n_pending(self) -> int:
+        """Tokens that the backend has not seen: more than one while the prompt is being read."""
+        return len(self.ids) - self.n_cached
+
+    @property
+    def n_answer(self) -> int:
+        return len(self.ids) - self.n_prompt
+
+    def chunk(self, n: int) -> Chunk:
+        """The next n pending tokens, fewer at the end."""
+        assert self.slot is not None
+        start = self.n_cached
+        tokens = self.ids[start : start + n]
+        return Chunk(
+            self.slot.index, start, tokens, want_logits=start + len(tokens) == len(self.ids)
+        )
+
+    def usage(self) -> Usage:
+        return Usage(self.n_prompt, self.n_reused, self.n_answer)
+
+    def timings(self, now: float) -> Timings:
+        """Milliseconds; 0 for what did not happen. tok_s: rate of the tokens after the first."""
+        admitted = now if self.admitted is None else self.admitted
+        first = now if self.first_token is None else self.first_token
+        rest_s = now - first
+        return Timings(
+            queue_ms=1000 * (admitted - self.arrived),
+            prefill_ms=1000 * (first - admitted),
+            ttft_ms=0.0 if self.first_token is None else 1000 * (first - self.arrived),
+            tok_s=(self.n_answer - 1) / rest_s if self.n_answer > 1 and rest_s > 0 else 0.0,
+        )

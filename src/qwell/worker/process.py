@@ -1,0 +1,161 @@
+"""The child: `python -m qwell.worker.process --report-fd N`. Owns backend and engine.
+
+Three threads: this one loads and steps, one reads commands, one beats. Knows nothing of HTTP.
+It lives as long as its standard input: when the parent is gone, it goes at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import faulthandler
+import logging
+import os
+import queue
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from qwell import log
+from qwell.config import Settings
+from qwell.core import Request, event_to_dict
+from qwell.errors import QwellError
+from qwell.worker import protocol
+
+if TYPE_CHECKING:
+    from qwell.engine.engine import Engine, Events
+
+BEAT_S = 1.0
+_log = logging.getLogger(__name__)
+
+
+class Reports:
+    """The pipe to the parent. Safe from any thread; a broken pipe ends the process."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._lock = threading.Lock()
+
+    def send(self, *messages: dict[str, Any]) -> None:
+        lines = memoryview(b"".join(map(protocol.encode, messages)))
+        try:
+            with self._lock:
+                while lines:
+                    lines = lines[os.write(self._fd, lines) :]
+        except BrokenPipeError:
+            _vanish()
+
+    def status(self, phase: str, **values: Any) -> None:
+        self.send({"op": "status", "phase": phase, **values})
+
+    def events(self, events: Events) -> None:
+        if events:
+            self.send(*({"op": "event", "id": i, "event": event_to_dict(e)} for i, e in events))
+
+
+class Worker:
+    """Everything the threads share: the commands, and the engine once it is there."""
+
+    def __init__(self, reports: Reports) -> None:
+        self.reports = reports
+        self.commands: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+        self.engine: Engine | None = None
+
+    def read_commands(self, fd: int) -> None:
+        """Until end of file, which means that the parent is gone. Also while a step runs."""
+        for line in _lines(fd):
+            command = protocol.decode(line)
+            if command["op"] == "shutdown" and self.engine is None:
+                break
+            self.commands.put(command)
+        _vanish()
+
+    def beat(self) -> None:
+        """Tell the parent every BEAT_S how far the engine is."""
+        pause = threading.Event()
+        while not pause.wait(BEAT_S):
+            engine = self.engine
+            step, running, waiting = (
+                (engine.n_steps, engine.n_running, engine.n_waiting) if engine else (0, 0, 0)
+            )
+            self.reports.send({"op": "beat", "step": step, "running": running, "waiting": waiting})
+
+    def serve(self, engine: Engine) -> None:
+        """Step while there is work, sleep while there is none, return on shutdown."""
+        while True:
+            for command in self._arrived(wait=not engine.has_work):
+                match command["op"]:
+                    case "submit":
+                        self.reports.events(engine.add(Request.from_dict(command["request"])))
+                    case "cancel":
+                        self.reports.events(engine.cancel(command["id"]))
+                    case "shutdown":
+                        return
+            if engine.has_work:
+                self.reports.events(engine.step())
+
+    def _arrived(self, *, wait: bool) -> Iterator[dict[str, Any]]:
+        """The commands that are there; with wait at least one."""
+        if wait:
+            yield self.commands.get()
+        while not self.commands.empty():
+            yield self.commands.get()
+
+
+def _vanish() -> None:
+    """End at once, even inside a native step, and take along what was started, e.g. a download."""
+    if os.getpgrp() == os.getpid():
+        os.killpg(0, signal.SIGKILL)
+    os._exit(0)
+
+
+def _lines(fd: int) -> Iterator[bytes]:
+    """Whole lines. Not a buffered file: its lock, held by a thread, would abort the exit."""
+    held = b""
+    while piece := os.read(fd, 65536):
+        *whole, held = (held + piece).split(b"\n")
+        yield from whole
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="qwell.worker.process")
+    parser.add_argument("--report-fd", type=int, required=True)
+    reports = Reports(parser.parse_args().report_fd)
+    faulthandler.enable()  # the stack of a native crash becomes part of the last words
+    for polite in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(polite, signal.SIG_IGN)  # the parent drains first, then ends this process
+    worker = Worker(reports)
+    for task, args in ((worker.read_commands, (sys.stdin.fileno(),)), (worker.beat, ())):
+        threading.Thread(target=task, args=args, daemon=True).start()
+    settings = _settings(worker.commands.get()["settings"])
+    log.configure(settings.log_format, settings.log_level)
+    try:
+        return _run(worker, settings)
+    except QwellError as error:
+        _log.error("%s", error, extra={"fault": error.fault})
+        reports.status("failed", error=error.to_dict())
+        return 1
+
+
+def _settings(values: dict[str, Any]) -> Settings:
+    return Settings(**{**values, "cors_origin": tuple(values["cors_origin"])})
+
+
+def _run(worker: Worker, settings: Settings) -> int:
+    from qwell.worker.loading import load  # heavy: after the beats have begun
+
+    worker.reports.status("loading", progress=0.0, stage="import")
+    loaded = load(
+        settings, lambda done, stage: worker.reports.status("loading", progress=done, stage=stage)
+    )
+    worker.engine = loaded.engine
+    worker.reports.status("ready", model=loaded.model)
+    _log.info("model ready", extra={"model": loaded.model})
+    worker.serve(loaded.engine)
+    loaded.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
