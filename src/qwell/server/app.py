@@ -26,7 +26,7 @@ from qwell.server.cors import OriginCheck
 from qwell.server.host_check import HostCheck, own_names
 from qwell.server.problem import refusal, request_id_of
 from qwell.server.request_log import RequestLog
-from qwell.server.schemas import invalid_body
+from qwell.server.schemas import first_wrong, invalid_body
 from qwell.server.security_headers import SecurityHeaders
 from qwell.server.streams import Bounds, Streams
 from qwell.server.worker_protocol import Worker
@@ -92,7 +92,13 @@ async def _on_qwell_error(request: Request, error: Exception) -> Response:
 
 async def _on_invalid_body(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    return await _on_qwell_error(request, invalid_body(list(error.errors())))
+    wrong = error.errors()
+    return refusal(
+        request.url.path,
+        invalid_body(wrong),
+        request_id=request_id_of(request.scope),
+        param=first_wrong(wrong),
+    )
 
 
 async def _on_http_error(request: Request, error: Exception) -> Response:

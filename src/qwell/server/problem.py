@@ -84,21 +84,21 @@ def openai_body(fault: str, message: str, param: str | None = None) -> dict[str,
     }
 
 
-def openai_error(
-    error: QwellError, *, param: str | None = None, status: int | None = None
-) -> JSONResponse:
+def openai_error(error: QwellError, *, param: str | None = None) -> JSONResponse:
     message = f"{error.found}. Expected: {error.expected}. Fix: {error.fix}"
     return JSONResponse(
         openai_body(error.fault, message, param),
-        status or status_of(error.fault),
+        status_of(error.fault),
         headers=headers_of(error.fault),
     )
 
 
-def refusal(path: str, error: QwellError, *, request_id: str = "") -> Response:
+def refusal(
+    path: str, error: QwellError, *, request_id: str = "", param: str | None = None
+) -> Response:
     """The document in the shape that callers of this path expect."""
     if path.startswith("/v1/"):
-        return openai_error(error)
+        return openai_error(error, param=param)
     return problem(error, request_id=request_id)
 
 

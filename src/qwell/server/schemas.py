@@ -5,6 +5,7 @@ Unknown fields are refused by name: a misspelt or unsupported setting must not b
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -96,10 +97,14 @@ class PingFrame(Strict):
 SocketFrame = Annotated[ChatFrame | ResumeFrame | StopFrame | PingFrame, Field(discriminator="op")]
 
 
-def invalid_body(errors: list[Any]) -> QwellError:
+def first_wrong(errors: Sequence[Any]) -> str:
+    """The path of the first wrong field, e.g. ``messages.0.role``."""
+    return ".".join(str(part) for part in errors[0]["loc"] if part != "body") or "body"
+
+
+def invalid_body(errors: Sequence[Any]) -> QwellError:
     """The first thing wrong with a body, named by its path."""
-    first = errors[0]
-    where = ".".join(str(part) for part in first["loc"] if part != "body") or "body"
+    first, where = errors[0], first_wrong(errors)
     more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
     if first["type"] == "extra_forbidden":
         return QwellError(

@@ -1,0 +1,66 @@
+"""The port: taken, forbidden or foreign is explained; stopping lets answers end."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from typing import Any
+
+import httpx
+import pytest
+
+from qwell.core import Delta, Done
+from qwell.errors import QwellError
+from qwell.server.listen import bind
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.mark.parametrize(("host", "family"), [("127.0.0.1", "AF_INET"), ("::1", "AF_INET6")])
+def test_both_families_can_be_bound(host: str, family: str) -> None:
+    with bind(host, 0) as listener:
+        assert listener.family == getattr(socket, family)
+
+
+def test_a_taken_port_names_the_process_that_holds_it() -> None:
+    with bind("127.0.0.1", 0) as listener:
+        port = listener.getsockname()[1]
+        with pytest.raises(QwellError) as refused:
+            bind("127.0.0.1", port)
+    assert refused.value.fault == "port-in-use"
+    assert f"by process {os.getpid()} (" in refused.value.found
+    assert f"--port {port + 1}" in refused.value.fix
+
+
+def test_an_address_of_another_machine_is_explained() -> None:
+    with pytest.raises(QwellError) as refused:
+        bind("203.0.113.1", 0)
+    assert refused.value.fault == "config-invalid"
+    assert "203.0.113.1" in refused.value.found
+
+
+async def test_a_running_answer_may_end_after_the_signal(
+    make_app: Any, served: Any, worker: Any, question: Any
+) -> None:
+    worker.script = (Delta("one "), worker.PAUSE, Delta("two"), Done("stop"))
+    async with httpx.AsyncClient() as client:
+        async with served(make_app(), drain_s=10) as url:
+            asking = asyncio.create_task(client.post(f"{url}/api/chat", json=question))
+            await worker.paused.wait()
+            asyncio.get_running_loop().call_later(0.2, worker.go)
+        response = await asking
+    assert '"reason": "stop"' in response.text
+    assert worker.stopped
+
+
+async def test_an_answer_that_takes_too_long_gets_its_terminal_event(
+    make_app: Any, served: Any, worker: Any, question: Any
+) -> None:
+    worker.script = (Delta("one "), worker.PAUSE)
+    async with httpx.AsyncClient() as client:
+        async with served(make_app()) as url:
+            asking = asyncio.create_task(client.post(f"{url}/api/chat", json=question))
+            await worker.paused.wait()
+        response = await asking
+    assert '"reason": "cancelled"' in response.text
