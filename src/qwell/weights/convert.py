@@ -18,7 +18,7 @@ import numpy as np
 
 from qwell.errors import QwellError
 from qwell.weights.blocks import F16, F32, GROUP, U8
-from qwell.weights.pack import PackWriter, TensorSpec
+from qwell.weights.pack import PackWriter, TensorSpec, unwatched
 from qwell.weights.planes import ROWS, Kind, encode, padded_rows
 from qwell.weights.quantize import quantize_q4, quantize_q5, quantize_q8
 from qwell.weights.source import Source, Tensor, check_tensors, pack_config
@@ -120,7 +120,7 @@ def write_pack(
     quant: Quant,
     *,
     origin: dict[str, Any],
-    report: Callable[[int, int], None],
+    report: Callable[[int, int], None] = unwatched,
 ) -> dict[str, Any]:
     """Convert all tensors into an open, empty file. Returns the meta.
 

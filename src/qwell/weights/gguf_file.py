@@ -195,7 +195,7 @@ def _tensor_record(cursor: _Cursor) -> tuple[str, list[int], int, int]:
 
 
 def _place(path: Path, start: int, name: str, shape: list[int], kind: int, offset: int) -> _Place:
-    """shape counts columns first."""
+    """Shape counts columns first."""
     if kind not in _TYPE_NAMES:
         raise _not_supported(path, f"tensor {name} of GGUF type number {kind}")
     block_type = TYPES[_TYPE_NAMES[kind]]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import mmap
 import os
 import struct
@@ -208,11 +207,12 @@ def tensor_raw(pack: Pack, name: str) -> U8:
     return raw
 
 
-def _ignore(done: int, total: int) -> None:
-    """No one is watching."""
+def unwatched(done: int, total: int) -> None:
+    """The report of a caller who doesn't watch."""
+    del done, total
 
 
-def verify_pack(path: Path, report: Callable[[int, int], None] = _ignore) -> None:
+def verify_pack(path: Path, report: Callable[[int, int], None] = unwatched) -> None:
     """Compare every tensor with the digest taken when it was written.
 
     report(done, total) counts bytes. Raises as read_pack, and ``weights-corrupt`` with the name
@@ -229,8 +229,3 @@ def verify_pack(path: Path, report: Callable[[int, int], None] = _ignore) -> Non
                 raise _corrupt(path, f"changed bytes in tensor {name}", "the bytes written")
             done += spec.n_bytes
             report(done, total)
-
-
-def is_finite(config: PackConfig) -> bool:
-    """The two real numbers of a config are usable."""
-    return math.isfinite(config.rope_theta) and config.rms_eps > 0

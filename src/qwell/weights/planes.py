@@ -64,11 +64,11 @@ def encode(kind: Kind, u: U8, d: F16, m: F16 | None = None) -> U8:
     if kind is Kind.Q8:
         planes.append(lanes)
     elif kind is Kind.HI:
-        planes.append(_join_nibbles(lanes >> 4))
+        planes.append(_join_nibbles(lanes >> np.uint8(4)))
     elif kind is Kind.Q4:
         planes.append(_join_nibbles(lanes))
     else:
-        planes += [_join_nibbles(lanes & 15), _fifth_bits(lanes)]
+        planes += [_join_nibbles(lanes & np.uint8(15)), _fifth_bits(lanes)]
     n_groups = len(u) // ROWS
     return np.concatenate([p.reshape(n_groups, -1) for p in planes], axis=1).reshape(-1)
 
@@ -122,15 +122,15 @@ def _from_lanes(lanes: U8) -> U8:
 
 def _join_nibbles(lanes: U8) -> U8:
     """Lane vector v: quad v in the low nibbles, quad v + 4 in the high ones."""
-    joined: U8 = lanes[:, :, :4] | (lanes[:, :, 4:] << 4)
+    joined: U8 = lanes[:, :, :4] | (lanes[:, :, 4:] << np.uint8(4))
     return joined
 
 
 def _fifth_bits(lanes: U8) -> U8:
     """Bit ``quad`` of a byte is bit 4 of that quad's code."""
-    bits: NDArray[np.uint8] = lanes[:, :, 0] >> 4
+    bits: NDArray[np.uint8] = lanes[:, :, 0] >> np.uint8(4)
     for quad in range(1, 8):
-        bits |= (lanes[:, :, quad] >> 4) << np.uint8(quad)
+        bits |= (lanes[:, :, quad] >> np.uint8(4)) << np.uint8(quad)
     return bits
 
 
@@ -151,7 +151,7 @@ def _scales_of(plane: U8, cols: int) -> F16:
 def _encode_lo(u: U8, d: F16) -> U8:
     rows, cols = u.shape
     blocks = u.reshape(rows, cols // COLS, COLS)
-    nibbles = (blocks[:, :, :16] & 15) | (blocks[:, :, 16:] << 4)
+    nibbles: U8 = (blocks[:, :, :16] & 15) | (blocks[:, :, 16:] << np.uint8(4))
     scales = np.ascontiguousarray(d).view(np.uint8)
     return np.concatenate([nibbles.reshape(rows, -1), scales], axis=1).reshape(-1)
 

@@ -76,7 +76,8 @@ def _least_squares(w: F32, q: F32, fallback: F32) -> F16:
     """The scale that makes d * q closest to w."""
     qq = np.einsum("ij,ij->i", q, q)
     wq = np.einsum("ij,ij->i", w, q)
-    return np.divide(wq, qq, out=fallback.copy(), where=qq > 0).astype(np.float16)
+    best: F32 = np.divide(wq, qq, out=fallback.copy(), where=qq > 0)
+    return best.astype(np.float16)
 
 
 def _codes(w: F32, d: F16, low: int, high: int) -> I8:

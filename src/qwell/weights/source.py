@@ -48,7 +48,7 @@ def from_array(array: F32) -> Tensor:
     def read(first: int, last: int) -> U8:
         return matrix[first:last].view(np.uint8).reshape(-1)
 
-    return Tensor(TYPES["F32"], *matrix.shape, read)
+    return Tensor(TYPES["F32"], matrix.shape[0], matrix.shape[1], read)
 
 
 @dataclass(frozen=True, slots=True)

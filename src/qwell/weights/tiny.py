@@ -81,13 +81,13 @@ def tiny_source(config: dict[str, Any], *, seed: int) -> Source:
 
 
 def _random_tensor(rng: np.random.Generator, name: str, shape: tuple[int, int]) -> Tensor:
-    rows, cols = shape
+    n_inputs = shape[1]
     noise = rng.standard_normal(shape, np.float32)
     if name.endswith("norm.weight"):
         return from_array(1 + np.float32(0.1) * noise)
     if name.endswith(".bias"):
         return from_array(np.float32(0.2) * noise)
-    return from_array(noise * np.float32(cols**-0.5))
+    return from_array(noise * np.float32(n_inputs**-0.5))
 
 
 def tiny_config(
@@ -129,6 +129,5 @@ def write_tiny_pack(path: Path, *, seed: int = 0, quant: Quant = "q8", **shape: 
     with path.open("wb") as file:
         write_pack(
             file, source, quant, origin={"origin": "random", "path": "", "digest": str(seed)},
-            report=lambda done, total: None,
         )  # fmt: skip
     return path
