@@ -1,7 +1,7 @@
 # qwell: `make run` serves the chat, `make test` runs everything that must hold.
 #
-# Each recipe line is a command that a person can type. Stamp files under build/ remember what
-# is done, so that a second run starts at once and a change redoes only what depends on it.
+# Each recipe line is a command that a person can type. Stamp files beside what they stand for
+# make a second run start at once, and a change redo only what depends on it.
 #
 #   make run ARGS="--port 9000"        flags of `qwell serve`
 #   make test ARGS="tests/text -k zh"  arguments of pytest
@@ -24,14 +24,14 @@ help:
 	@echo 'make web     build the page'
 	@echo 'make clean   remove what was built; .venv and downloaded models stay'
 
-run: build/installed web
+run: .venv/.installed web
 	$(BIN)/qwell serve $(ARGS)
 
-setup: build/installed-dev web
+setup: .venv/.installed-dev web
 
 web: src/qwell/server/static/index.html
 
-check: build/installed-dev web/node_modules/.installed
+check: .venv/.installed-dev web/node_modules/.installed
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
@@ -47,7 +47,7 @@ test: setup check
 	scripts/with_node.sh npm --prefix web test
 	$(BIN)/pytest $(ARGS)
 
-bench: build/installed-dev
+bench: .venv/.installed-dev
 	$(BIN)/qwell bench --peers $(ARGS)
 
 clean:
@@ -62,12 +62,12 @@ clean:
 	$(BIN)/pip install --quiet --upgrade pip
 
 # without build isolation, so that CMake finds the same tools again and rebuilds only what changed
-build/installed: $(NATIVE_SOURCES) | .venv/bin/pip
+.venv/.installed: $(NATIVE_SOURCES) | .venv/bin/pip
 	$(BIN)/pip install --quiet --group build
 	$(BIN)/pip install --quiet --no-build-isolation --editable .
-	@mkdir -p build && touch $@
+	@touch $@
 
-build/installed-dev: build/installed
+.venv/.installed-dev: .venv/.installed
 	$(BIN)/pip install --quiet --no-build-isolation --editable '.[dev]'
 	@touch $@
 
