@@ -55,6 +55,9 @@ def fit(
             tokenizer, [*head, *messages[first:]], tools, continue_last=continue_last
         )
 
+    def fits(first: int) -> bool:
+        return len(encoded(first)) <= room
+
     room = n_ctx - reserve
     head = list(takewhile(lambda message: message.role == "system", messages))
     whole = encoded(len(head))
@@ -63,8 +66,11 @@ def fit(
     if overflow == "error":
         raise _too_long("a conversation", len(whole), n_ctx, reserve)
     starts = [i for i in range(len(head) + 1, len(messages)) if messages[i].role == "user"]
-    # Fewer turns never make more tokens; what was encoded once comes from the tokenizer's memory.
-    at = bisect_left(starts, x=True, key=lambda first: len(encoded(first)) <= room)
+    # Fewer turns never make more tokens; from the newest on, so that a long past costs nothing.
+    n_kept = 1
+    while n_kept < len(starts) and fits(starts[-n_kept]):
+        n_kept *= 2
+    at = bisect_left(starts, x=True, lo=max(0, len(starts) - n_kept), key=fits)
     if at == len(starts):
         least = encoded(starts[-1]) if starts else whole
         raise _too_long("the system prompt and the last turn", len(least), n_ctx, reserve)

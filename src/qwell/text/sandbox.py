@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sized
 from datetime import datetime
+from math import prod
 from typing import Any, cast
 
 from jinja2 import Template, TemplateError, nodes
@@ -20,7 +21,7 @@ from jinja2.parser import Parser
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-MAX_STEPS = 300_000  # calls, filters and loop rounds of one rendering
+MAX_STEPS = 200_000  # calls, filters and loop rounds of one rendering
 MAX_SIZE = 16_000_000  # characters or items of one value, and of all that is printed
 MAX_NUMBER = 100_000  # numbers given to functions: widths, counts
 
@@ -100,6 +101,9 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         self._step()
+        if operator == "+" and type(left) is str and type(right) is str:  # nearly all there are
+            _bound(len(left) + len(right))
+            return left + right
         _bound(_size_of_result(operator, left, right))
         return super().call_binop(context, operator, left, right)
 
@@ -138,8 +142,8 @@ def _check_arguments(name: str, value: Any, arguments: tuple[Any, ...]) -> None:
     texts = [a for a in arguments if isinstance(a, str)]
     if name == "replace" and isinstance(value, str) and len(texts) >= 2:
         _bound(value.count(texts[0]) * len(texts[1]))
-    elif name == "join" and texts and isinstance(value, str | Sized):
-        _bound(len(value) * max(map(len, texts)))
+    elif name == "join":
+        _bound(prod(len(side) for side in (value, *arguments) if isinstance(side, Sized)))
     elif name in {"format", "format_map"} and isinstance(value, str):
         _check_widths(value)
 

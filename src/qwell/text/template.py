@@ -27,6 +27,7 @@ _MARKS = (*range(0xFDD0, 0xFDF0), *range(0xE000, 0xF900), *range(0xF0000, 0xFFFF
 class ChatTemplate:
     """One model's chat template. render is safe from any thread.
 
+    source   the Jinja text as it came with the model
     Raises QwellError: chat-template-missing for an empty source, chat-template-wrong for one
     that does not compile.
     """
@@ -34,7 +35,7 @@ class ChatTemplate:
     def __init__(self, source: str | None) -> None:
         if not source or not source.strip():
             raise _missing()
-        self._source = source
+        self.source = source
         self._lock = threading.Lock()
         self._environment = BoundedEnvironment()
         try:
@@ -121,7 +122,7 @@ class ChatTemplate:
 
     def _unused_mark(self, data: Any) -> str:
         """A character that occurs in none of the texts."""
-        used = set(self._source).union(*_strings(data))
+        used = set(self.source).union(*_strings(data))
         return next(chr(code) for code in _MARKS if chr(code) not in used)
 
 
@@ -162,10 +163,13 @@ def _defused(data: Any, specials: Iterable[str], mark: str) -> Any:
     specials = tuple(specials)
     starts = {special[:n] for special in specials for n in range(1, len(special))}
     longest = max(map(len, starts), default=0)
+    first_characters = {special[0] for special in specials}
     whole = _any_of(specials)
 
     def defuse(value: Any) -> Any:
         if isinstance(value, str):
+            if not any(character in value for character in first_characters):
+                return value
             value = whole.sub(lambda found: found[0][0] + mark + found[0][1:], value)
             ends = any(value[-n:] in starts for n in range(1, min(longest, len(value)) + 1))
             return value + mark if ends else value

@@ -91,7 +91,9 @@ class Tokenizer:
             raise _missing()
         try:
             return cls._from_json(meta["json"]) if "json" in meta else cls._from_gguf(meta["gguf"])
-        except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+        except QwellError:
+            raise
+        except Exception as error:  # the library raises plain Exception for a bad vocabulary
             raise _mismatch(f"a tokenizer that cannot be used: {error!r}") from error
 
     @classmethod
