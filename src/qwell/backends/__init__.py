@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    Logits = NDArray[np.float32]  # (n_vocab,)
+# in quotes: the parent process imports this package and has no use for numpy
+Logits: TypeAlias = "NDArray[np.float32]"  # (n_vocab,)
 
 
 @dataclass(frozen=True, slots=True)

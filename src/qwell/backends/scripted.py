@@ -14,15 +14,11 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from qwell.backends import Cancelled, Chunk, Limits
+from qwell.backends import Cancelled, Chunk, Limits, Logits
 from qwell.errors import QwellError
-
-if TYPE_CHECKING:
-    from qwell.backends import Logits
 
 N_VOCAB = 259
 END_OF_TEXT, START, END = 256, 257, 258

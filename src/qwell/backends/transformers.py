@@ -9,15 +9,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from qwell.backends import Cancelled, Chunk, Limits
+from qwell.backends import Cancelled, Chunk, Limits, Logits
 from qwell.errors import QwellError
-
-if TYPE_CHECKING:
-    from qwell.backends import Logits
 
 try:
     import torch

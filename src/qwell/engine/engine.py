@@ -10,11 +10,11 @@ import logging
 import time
 from collections.abc import Callable
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from qwell.backends import Backend, Cancelled, Chunk
+from qwell.backends import Backend, Cancelled, Chunk, Logits
 from qwell.core import Delta, Done, Event, Notice, Prefill, Queued, Reason, Request
 from qwell.engine.estimate import WaitEstimate
 from qwell.engine.failure import failed, inference_failed, not_finite
@@ -24,9 +24,6 @@ from qwell.engine.scheduler import Policy, Scheduler
 from qwell.engine.sequence import Sequence
 from qwell.errors import QwellError
 from qwell.text import IncrementalDecoder, Text
-
-if TYPE_CHECKING:
-    from qwell.backends import Logits
 
 Events = list[tuple[str, Event]]
 _log = logging.getLogger(__name__)
@@ -173,7 +170,7 @@ class Engine:
             )
         if result is None:
             return
-        if not np.isfinite(result.sum()):
+        if not np.isfinite(result).all():
             self._fail(sequence, not_finite(sequence.n_answer))
             return
         if was_reading:
