@@ -95,4 +95,8 @@ async def version(request: Request) -> JSONResponse:
 
 
 def _model(status: Status) -> dict[str, Any] | None:
-    return dict(status.model) or None
+    """What the worker reports, but for the folder: that is nobody's business on the network."""
+    model = dict(status.model)
+    if "source" in model:
+        model["source"] = {k: v for k, v in model["source"].items() if k != "path"}
+    return model or None

@@ -7,7 +7,7 @@ ends its answer.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -50,17 +50,19 @@ async def model_card(request: Request, model: str) -> dict[str, Any]:
 @router.post("/chat/completions", response_class=JSONResponse)
 async def chat_completions(request: Request, body: ChatCompletionIn) -> Response:
     """A chat completion; with `stream` as server-sent events."""
-    served = status_of(request).model
-    check_model(body.model, served)
-    request_id = request_id_of(request.scope)
+    check_model(body.model, status_of(request).model)
     streams: Streams = request.app.state.streams
-    stream = streams.open(body.to_core(request_id), grace_s=LEAVE_S)
-    completion = Completion(
-        request_id,
-        model=served.get("name", body.model),
-        logprobs=bool(body.logprobs),
-        include_usage=body.include_usage,
-    )
+    stream = streams.open(body.to_core(request_id_of(request.scope)), grace_s=LEAVE_S)
+
+    def completion() -> Completion:
+        """Made when the answer begins: only then is it certain which model it is."""
+        return Completion(
+            stream.request.id,
+            model=status_of(request).model.get("name", body.model),
+            logprobs=bool(body.logprobs),
+            include_usage=body.include_usage,
+        )
+
     answer = _streamed(stream, completion) if body.stream else _whole(stream, completion)
     with stream.attached():
         return await _unless_disconnected(request, answer)
@@ -83,7 +85,7 @@ def _card(name: str) -> dict[str, Any]:
     return {"id": name, "object": "model", "created": 0, "owned_by": "qwell"}
 
 
-async def _whole(stream: Stream, completion: Completion) -> Response:
+async def _whole(stream: Stream, completion: Callable[[], Completion]) -> Response:
     deltas: list[Delta] = []
     async for entry in stream.read():
         match entry.event:
@@ -93,16 +95,16 @@ async def _whole(stream: Stream, completion: Completion) -> Response:
                 if failed := failure(end):
                     return _refusal(failed)
                 assert isinstance(end, Done)
-                return JSONResponse(completion.whole(deltas, end))
+                return JSONResponse(completion().whole(deltas, end))
     raise AssertionError("a stream ended without a terminal event")
 
 
-async def _streamed(stream: Stream, completion: Completion) -> Response:
+async def _streamed(stream: Stream, completion: Callable[[], Completion]) -> Response:
     """Headers wait for the first sign of the answer, so that early errors have their status."""
     if failed := await _early_failure(stream):
         return _refusal(failed)
     return StreamingResponse(
-        _frames(stream, completion), media_type=sse.MEDIA_TYPE, headers=dict(sse.HEADERS)
+        _frames(stream, completion()), media_type=sse.MEDIA_TYPE, headers=dict(sse.HEADERS)
     )
 
 

@@ -170,7 +170,8 @@ class Stream:
         extra: dict[str, Any] = {"duration_ms": round(1e3 * (time.monotonic() - self._started_at))}
         if isinstance(last, Done):
             body = event_to_dict(last)
-            extra |= {"reason": last.reason, **body["usage"], **body["timings"]}
+            timings = {name: round(value, 1) for name, value in body["timings"].items()}
+            extra |= {"reason": last.reason, **body["usage"], **timings}
         elif isinstance(last, Failed):
             extra |= {"code": last.code, "cause": last.cause}
         log.info("answer", extra={"request_id": self.request.id, **extra})

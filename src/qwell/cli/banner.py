@@ -1,0 +1,63 @@
+"""What is told at the start: where the page is, and which model really answers, how, and why so.
+
+Makes lines from settings and the worker's report; prints nothing.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from typing import Any
+
+from qwell.config import Settings
+
+_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104  names them, binds nothing
+
+
+def url_lines(settings: Settings, address: str) -> list[str]:
+    """address: host:port that is bound."""
+    host, _, port = address.rpartition(":")
+    shown = _EVERYWHERE.get(host, f"[{host}]" if ":" in host else host)
+    url = f"http://{shown}:{port}"
+    lines = [f"qwell   {url}   (API {url}/v1; stop with Ctrl-C)"]
+    if settings.api_key:
+        lines.append(f"key     in a browser open {url}/?key=<the key> once")
+    elif is_public(host):
+        lines.append(
+            "warning everyone who reaches this machine may chat: set --api-key (QWELL_API_KEY)"
+        )
+    return lines
+
+
+def is_public(host: str) -> bool:
+    """Whether others than this machine can connect."""
+    try:
+        return not ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host != "localhost"
+
+
+def model_lines(model: Mapping[str, Any]) -> list[str]:
+    """One fact a line; facts that the worker did not report are left out."""
+    source = _source(model.get("source", {}))
+    threads = f"{model.get('n_threads', '')} ({model.get('threads_why', '')})"
+    facts = {
+        "model": model.get("name", "") + (f" from {source}" if source else ""),
+        "weights": model.get("quant", ""),
+        "engine": " ".join(str(model[key]) for key in ("engine", "isa") if model.get(key)),
+        "threads": threads if model.get("n_threads") else "",
+        "context": _context(model),
+        "loaded": f"in {model['load_s']:.1f} s" if "load_s" in model else "",
+    }
+    return [f"{name:<7} {fact}" for name, fact in facts.items() if fact]
+
+
+def _source(source: Mapping[str, Any]) -> str:
+    origin = str(source.get("origin", ""))
+    return str(source.get("path", "")) if origin == "path" else origin
+
+
+def _context(model: Mapping[str, Any]) -> str:
+    if "n_ctx" not in model:
+        return ""
+    return f"{model['n_ctx']} tokens, {model.get('n_slots', 1)} conversations at once"

@@ -1,0 +1,73 @@
+"""`qwell health`: the health check of containers, without curl. Standard library only."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import urllib.error
+import urllib.request
+from typing import Any
+from urllib.parse import urlsplit
+
+from qwell.config import load
+from qwell.errors import QwellError
+
+TIMEOUT_S = 5.0
+_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104  where to ask, binds nothing
+_LOOPBACK = {"127.0.0.1", "::1", "localhost"}
+
+
+def run(options: argparse.Namespace) -> int:
+    """Prints one line, and the fix where one is known. Exit code 0 healthy, 1 not."""
+    path = "/ready" if options.ready else "/health"
+    url = (options.url or _own_url(options)).rstrip("/") + path
+    _check(url)
+    try:
+        status, body = _ask(url)
+    except (OSError, ValueError) as error:
+        print(f"{url}: no answer: {getattr(error, 'reason', error)}")
+        return 1
+    print(f"{url}: {_summary(status, body)}")
+    return 0 if status == 200 else 1
+
+
+def _own_url(options: argparse.Namespace) -> str:
+    settings, _ = load(vars(options))
+    host = settings.host
+    shown = _EVERYWHERE.get(host, f"[{host}]" if ":" in host else host)
+    return f"http://{shown}:{settings.port}"
+
+
+def _check(url: str) -> None:
+    if urlsplit(url).scheme not in ("http", "https"):
+        raise QwellError(
+            "config-invalid",
+            found=f"--url {url}",
+            expected="an address that starts with http:// or https://",
+            fix="qwell health --url http://127.0.0.1:8000",
+        )
+
+
+def _ask(url: str) -> tuple[int, dict[str, Any]]:
+    """Status and JSON body. This machine is asked directly, whatever proxy is configured."""
+    is_near = urlsplit(url).hostname in _LOOPBACK
+    proxies = [urllib.request.ProxyHandler({})] if is_near else []
+    opener = urllib.request.build_opener(*proxies)
+    try:
+        with opener.open(url, timeout=TIMEOUT_S) as response:
+            return response.status, _json(response.read())
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, _json(error.read())
+
+
+def _json(text: bytes) -> dict[str, Any]:
+    body = json.loads(text)
+    return body if isinstance(body, dict) else {}
+
+
+def _summary(status: int, body: dict[str, Any]) -> str:
+    if status == 200:
+        return str(body.get("status", "ok"))
+    fix = f"; fix: {body['fix']}" if "fix" in body else ""
+    return f"{status} {body.get('title', '')}: {body.get('detail', '')}{fix}"

@@ -1,0 +1,97 @@
+"""Every command and flag once. Flags of settings come from config.py's fields."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable
+from dataclasses import Field, fields
+from typing import Any
+
+import qwell
+from qwell.cli import chat, health, models, pull, serve, version
+from qwell.config import Settings
+
+_OF_THE_MODEL = ("model", "engine", "quant", "ctx_size", "threads", "cache_dir", "log_level")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="qwell", description="Private streaming chat with Qwen2.5 on CPUs."
+    )
+    parser.add_argument("--version", action="version", version=f"qwell {qwell.__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    _add_serve(commands)
+    _add_chat(commands)
+    _add_pull(commands)
+    _add_models(commands)
+    _add_health(commands)
+    _add_version(commands)
+    return parser
+
+
+def _add_serve(commands: Any) -> None:
+    command = _command(commands, "serve", serve.run, "serve the chat page and the API")
+    _add_settings(command, (knob.name for knob in fields(Settings)))
+    command.add_argument(
+        "--print-config", action="store_true", help="print every setting and its origin, then exit"
+    )
+
+
+def _add_chat(commands: Any) -> None:
+    command = _command(commands, "chat", chat.run, "chat in the terminal, without server and page")
+    _add_settings(command, _OF_THE_MODEL)
+    command.add_argument("message", nargs="?", help="ask this one question, print the answer, exit")
+
+
+def _add_pull(commands: Any) -> None:
+    command = _command(commands, "pull", pull.run, "fetch and prepare a model, show the progress")
+    _add_settings(command, ("quant", "cache_dir"))
+    command.add_argument(
+        "model", nargs="?", help="path, repo id or auto (default: the setting `model`)"
+    )
+
+
+def _add_models(commands: Any) -> None:
+    command = _command(commands, "models", models.run, "list the models that are ready to serve")
+    _add_settings(command, ("cache_dir",))
+    command.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _add_health(commands: Any) -> None:
+    command = _command(
+        commands, "health", health.run, "ask a running server: exit code 0 healthy, 1 not"
+    )
+    _add_settings(command, ("host", "port"))
+    command.add_argument("--url", help="address of the server (default: from host and port)")
+    command.add_argument(
+        "--ready", action="store_true", help="healthy means: a token can come out now"
+    )
+
+
+def _add_version(commands: Any) -> None:
+    command = _command(commands, "version", version.run, "print versions")
+    command.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _command(commands: Any, name: str, run: Any, about: str) -> argparse.ArgumentParser:
+    command: argparse.ArgumentParser = commands.add_parser(name, help=about, description=about)
+    command.set_defaults(run=run)
+    return command
+
+
+def _add_settings(command: argparse.ArgumentParser, names: Iterable[str]) -> None:
+    by_name = {knob.name: knob for knob in fields(Settings)}
+    for name in names:
+        _add_setting(command, by_name[name])
+
+
+def _add_setting(command: argparse.ArgumentParser, knob: Field[Any]) -> None:
+    """Values stay text here: config.py converts and refuses them, whatever their origin."""
+    choices = knob.metadata["choices"]
+    default = "" if knob.default in ("", ()) else f"; default {knob.default}"
+    command.add_argument(
+        f"--{knob.name.replace('_', '-')}",
+        action="append" if knob.default == () else "store",
+        metavar="{" + ",".join(choices) + "}" if choices else knob.name.upper(),
+        help=f"{knob.metadata['help']} (QWELL_{knob.name.upper()}{default})",
+    )
