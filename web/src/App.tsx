@@ -94,7 +94,15 @@ function Sidebar({ chats, children }: SidebarProps): JSX.Element {
   return (
     <>
       <aside className="sidebar">{list}</aside>
-      <Drawer open={isOpen} onClose={() => setIsOpen(false)} placement="left" size={280} closable={false} destroyOnHidden>
+      <Drawer
+        open={isOpen}
+        onClose={() => setIsOpen(false)}
+        placement="left"
+        size={280}
+        closable={false}
+        destroyOnHidden
+        styles={{ body: { padding: 0 } }}
+      >
         {list}
       </Drawer>
       {children(() => setIsOpen(true))}

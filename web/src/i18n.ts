@@ -130,7 +130,7 @@ const zh: Texts = {
   today: "今天",
   yesterday: "昨天",
   earlier: "更早",
-  language: "English",
+  language: "EN",
   languageHint: "Switch to English",
   theme: "主题",
   themes: { system: "跟随系统", light: "浅色", dark: "深色" },
@@ -152,11 +152,11 @@ const zh: Texts = {
   queued: (position) => (position > 0 ? `排队中：前面还有 ${position} 个` : "正在等待空闲…"),
   waitEstimate: (seconds) => `约 ${seconds} 秒`,
   loading: (percent) => `正在加载模型：${percent}%`,
-  reading: (done, total) => `正在读取提示：${done} / ${total} 个词元`,
+  reading: (done, total) => `正在读取提示：${done} / ${total} token`,
   writing: "正在回答",
-  ttft: (text) => `首词元 ${text}`,
-  rate: (text) => `${text} 词元/秒`,
-  tokens: (n) => `${n} 个词元`,
+  ttft: (text) => `首 token ${text}`,
+  rate: (text) => `${text} token/秒`,
+  tokens: (n) => `${n} token`,
   promptTokens: (n, cached) => `提示 ${n}${cached > 0 ? `（缓存 ${cached}）` : ""}`,
   reasons: {
     stop: "",
@@ -218,7 +218,7 @@ const zh: Texts = {
   },
 };
 
-const TEXTS: Record<Language, Texts> = { en, zh };
+export const TEXTS: Record<Language, Texts> = { en, zh };
 
 export const TextsContext = createContext<Texts>(en);
 

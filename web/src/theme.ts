@@ -10,6 +10,15 @@ export type ThemeChoice = (typeof THEME_CHOICES)[number];
 const SYSTEM_FONTS =
   'system-ui, -apple-system, "Segoe UI", Roboto, "PingFang SC", "Microsoft YaHei", "Noto Sans SC", "Noto Sans CJK SC", sans-serif';
 
+/** antd's own dark surfaces are black; these are those of page.css. */
+const DARK_SURFACES = {
+  colorBgContainer: "#191d20",
+  colorBgElevated: "#20262a",
+  colorBgLayout: "#14171a",
+  colorBorder: "#353d42",
+  colorBorderSecondary: "#2a3135",
+};
+
 /** The chosen theme, and whether it is dark now; follows the system while that is the choice. */
 export function useTheme(): [ThemeChoice, (choice: ThemeChoice) => void, boolean] {
   const [choice, choose] = usePreference<ThemeChoice>("theme", THEME_CHOICES, "system");
@@ -34,7 +43,7 @@ export function themeConfig(isDark: boolean): ThemeConfig {
       colorPrimary: isDark ? "#2bb3a3" : "#0f766e",
       colorInfo: isDark ? "#2bb3a3" : "#0f766e",
       colorLink: isDark ? "#5fd4c6" : "#0f766e",
-      colorBgBase: isDark ? "#14171a" : "#ffffff",
+      ...(isDark && DARK_SURFACES),
       borderRadius: 8,
       fontSize: 15,
       fontFamily: SYSTEM_FONTS,

@@ -14,7 +14,6 @@ export function FailureCard({ failure, onRetry }: { failure: Failure; onRetry: (
     <Alert
       className="failure"
       type="error"
-      showIcon
       title={failure.title || own?.title || failure.code}
       description={
         <>

@@ -11,20 +11,31 @@ import "./markdown.css";
 
 /** Blocks that did not change keep their nodes, so a growing text redraws its last block only. */
 export function Markdown({ text, isGrowing }: { text: string; isGrowing: boolean }): JSX.Element {
-  const blocks = useMemo(() => toBlocks(isGrowing ? mend(text) : text), [text, isGrowing]);
+  const { blocks, definitions } = useMemo(
+    () => toBlocks(isGrowing ? mend(text) : text),
+    [text, isGrowing],
+  );
   return (
     <div className="markdown">
       {blocks.map((token, index) => (
         // oxlint-disable-next-line no-array-index-key -- a block's place is its identity
-        <Block key={index} token={token} />
+        <Block key={index} token={token} definitions={definitions} />
       ))}
     </div>
   );
 }
 
+interface BlockProps {
+  token: Token;
+  definitions: string;
+}
+
 const Block = memo(
-  ({ token }: { token: Token }) => block(token),
-  (before, after) => before.token.raw === after.token.raw && before.token.type === after.token.type,
+  ({ token }: BlockProps) => block(token),
+  (before, after) =>
+    before.token.raw === after.token.raw &&
+    before.token.type === after.token.type &&
+    before.definitions === after.definitions,
 );
 Block.displayName = "Block";
 
@@ -60,7 +71,7 @@ function block(token: Token): ReactNode {
     case "hr":
       return <hr />;
     case "html":
-      return <p>{it.raw.trim()}</p>;
+      return <p className="plain">{it.raw.trim()}</p>;
     case "space":
     case "def":
       return null;

@@ -4,9 +4,14 @@ import { Marked, type Token, type TokensList } from "marked";
 
 const marked = new Marked({ gfm: true, breaks: true });
 
-/** Top-level blocks in order. While text only grows, all but the last keep their raw text. */
-export function toBlocks(text: string): Token[] {
-  return marked.lexer(text).filter((token) => token.type !== "space" && token.type !== "def");
+/**
+ * Top-level blocks in order, and the link definitions that any of them may refer to. While text
+ * only grows, all blocks but the last keep their raw text.
+ */
+export function toBlocks(text: string): { blocks: Token[]; definitions: string } {
+  const tokens = marked.lexer(text);
+  const blocks = tokens.filter((token) => token.type !== "space" && token.type !== "def");
+  return { blocks, definitions: JSON.stringify(tokens.links) };
 }
 
 /**

@@ -1,0 +1,34 @@
+import { afterEach, expect, test, vi } from "vitest";
+import { askServer } from "../src/server_state";
+
+const VERSION = { model: { name: "Qwen2.5-0.5B-Instruct" }, progress: 0.4 };
+
+afterEach(() => vi.unstubAllGlobals());
+
+function serve(ready: Response, version: unknown = VERSION): void {
+  vi.stubGlobal("fetch", async (path: string) => (path === "/ready" ? ready : Response.json(version)));
+}
+
+test("ready, with the model really served", async () => {
+  serve(Response.json({ status: "ready" }));
+  expect(await askServer()).toEqual({ readiness: { name: "ready" }, model: "Qwen2.5-0.5B-Instruct" });
+});
+
+test("loading, with how far", async () => {
+  serve(Response.json({ type: "/faults/model-still-loading" }, { status: 503 }), { model: null, progress: 0.4 });
+  expect(await askServer()).toEqual({ readiness: { name: "loading", progress: 0.4 }, model: null });
+});
+
+test("broken, with cause and fix", async () => {
+  const problem = { type: "/faults/weights-truncated", title: "Weights truncated", detail: "short", fix: "pull" };
+  serve(Response.json(problem, { status: 503 }));
+  expect((await askServer()).readiness).toEqual({
+    name: "broken",
+    problem: { code: "weights-truncated", title: "Weights truncated", cause: "short", fix: "pull" },
+  });
+});
+
+test("unreachable when nothing or something else answers", async () => {
+  serve(new Response("<html>"));
+  expect((await askServer()).readiness).toEqual({ name: "unreachable" });
+});
