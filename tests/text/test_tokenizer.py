@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import unicodedata
 from collections.abc import Callable
@@ -150,6 +151,14 @@ def test_an_unusable_tokenizer_is_named(meta: dict[str, Any]) -> None:
     with pytest.raises(QwellError) as caught:
         Tokenizer.from_meta(meta)
     assert caught.value.fault == "tokenizer-mismatch"
+
+
+def test_garbage_collection_goes_on_after_loading() -> None:
+    Tokenizer.from_meta({"gguf": small_gguf()})
+    assert gc.isenabled()
+    with pytest.raises(QwellError):
+        Tokenizer.from_meta({"json": "not json"})
+    assert gc.isenabled()
 
 
 @pytest.mark.weights

@@ -1,7 +1,9 @@
 """A Jinja sandbox that ends: bounded steps, bounded values, bounded output.
 
 Chat templates are programs that arrive with a model file. They get data, no way to reach Python
-or the disk, and no way to loop or grow without end. Knows nothing of chats and tokens.
+or the disk, and no way to loop or grow without end. That stops accidents and the bombs one meets;
+a file crafted around these bounds can still stall the process it is rendered in, which is why that
+process is watched. Knows nothing of chats and tokens.
 """
 
 from __future__ import annotations

@@ -6,9 +6,11 @@ Knows nothing of chats: which token may stand where is the template's business. 
 
 from __future__ import annotations
 
+import gc
 import json
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, cast
 
 import tokenizers
@@ -90,7 +92,10 @@ class Tokenizer:
         if not meta or not ("json" in meta or "gguf" in meta):
             raise _missing()
         try:
-            return cls._from_json(meta["json"]) if "json" in meta else cls._from_gguf(meta["gguf"])
+            with _collector_paused():
+                if "json" in meta:
+                    return cls._from_json(meta["json"])
+                return cls._from_gguf(meta["gguf"])
         except QwellError:
             raise
         except Exception as error:  # the library raises plain Exception for a bad vocabulary
@@ -175,6 +180,18 @@ def _assemble(model: BPE, pipeline: Mapping[str, Any]) -> tokenizers.Tokenizer:
     )
     bpe.model = model
     return bpe
+
+
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """No garbage collection: 150,000 pairs would set it off hundreds of times, all for nothing."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _pairs(merges: Sequence[str] | Sequence[Sequence[str]]) -> list[tuple[str, str]]:
