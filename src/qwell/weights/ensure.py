@@ -9,13 +9,9 @@ import hashlib
 import logging
 import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
-
-from filelock import FileLock, Timeout
 
 from qwell.config import Settings
 from qwell.errors import QwellError
@@ -24,6 +20,7 @@ from qwell.weights.convert import Quant, packed_bytes, write_pack
 from qwell.weights.disk import require_space, writing
 from qwell.weights.gguf_file import open_gguf
 from qwell.weights.locate import Located, Places, locate
+from qwell.weights.lock import alone_in
 from qwell.weights.pack import SUFFIX, VERSION, Pack, read_pack
 from qwell.weights.progress import Progress, Report, unwatched
 from qwell.weights.safetensors_file import open_directory
@@ -115,7 +112,7 @@ def _open(located: Located) -> Source:
 
 
 def _make(located: Located, settings: Settings, target: Path, report: Report) -> PackedModel:
-    with writing(target.parent), _only_packer(target.parent, report):
+    with writing(target.parent), alone_in(target.parent, "pack", report):
         _sweep(target.parent)
         if ready := _ready(target):  # another process was faster
             return ready
@@ -126,21 +123,6 @@ def _make(located: Located, settings: Settings, target: Path, report: Report) ->
             source.close()
         _drop_older(target, _family(located, settings.quant))
     return PackedModel(target, meta)
-
-
-@contextmanager
-def _only_packer(folder: Path, report: Report) -> Iterator[None]:
-    """Wait until no other process packs here. The kernel frees the lock of one that dies."""
-    lock = FileLock(folder / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        report(Progress("pack", 0, 0, "waiting: another process is packing a model"))
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _sweep(folder: Path) -> None:

@@ -42,6 +42,7 @@ _SCALARS = {
     10: "<Q", 11: "<q", 12: "<d",
 }  # fmt: skip
 _STRING, _ARRAY = 8, 9
+_Record = tuple[str, list[int], int, int]  # name, shape, type number, offset
 _FIELDS = {
     "hidden_size": "embedding_length",
     "num_hidden_layers": "block_count",
@@ -185,17 +186,18 @@ def _parse(path: Path, cursor: _Cursor) -> tuple[dict[str, Any], dict[str, _Plac
     records = [_tensor_record(cursor) for _ in range(n_tensors)]
     alignment = keys.get("general.alignment", 32)
     start = -(-cursor.at // alignment) * alignment
-    return keys, {r[0]: _place(path, start, *r) for r in records}
+    return keys, {r[0]: _place(path, start, r) for r in records}
 
 
-def _tensor_record(cursor: _Cursor) -> tuple[str, list[int], int, int]:
+def _tensor_record(cursor: _Cursor) -> _Record:
     name = cursor.string()
     shape = [cursor.scalar("<Q") for _ in range(cursor.scalar("<I"))]
     return name, shape, cursor.scalar("<I"), cursor.scalar("<Q")
 
 
-def _place(path: Path, start: int, name: str, shape: list[int], kind: int, offset: int) -> _Place:
-    """Shape counts columns first."""
+def _place(path: Path, start: int, record: _Record) -> _Place:
+    """The record's shape counts columns first."""
+    name, shape, kind, offset = record
     if kind not in _TYPE_NAMES:
         raise _not_supported(path, f"tensor {name} of GGUF type number {kind}")
     block_type = TYPES[_TYPE_NAMES[kind]]

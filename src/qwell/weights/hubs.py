@@ -22,6 +22,7 @@ from typing import Any, Literal
 from qwell.errors import QwellError
 from qwell.weights.disk import require_space, writing
 from qwell.weights.download import get_file
+from qwell.weights.lock import alone_in
 from qwell.weights.progress import Progress, Report
 
 PROBE_S = 3.0
@@ -281,23 +282,19 @@ def _fetch_modelscope(hub: Hub, repo: str, quant: str, folder: Path, report: Rep
     files = wanted_files(_modelscope_files(hub, repo), repo, quant)
     total, done = sum(f.size for f in files), 0
     detail = f"{repo} from {hub.url}"
-    with writing(folder):
+
+    def arrived(n: int) -> None:
+        report(Progress("download", done + n, total, detail))
+
+    with writing(folder), alone_in(folder, "download", report):
         require_space(folder, total - _held(folder), f"the files of {repo}")
-    for file in files:
-        target = folder / file.path
-        if not (target.is_file() and target.stat().st_size == file.size):
-            before = done
-            get_file(
-                _modelscope_url(hub, repo, "repo", FilePath=file.path),
-                target,
-                size=file.size,
-                sha256=file.sha256,
-                report=lambda n, before=before: report(  # type: ignore[misc]
-                    Progress("download", before + n, total, detail)
-                ),
-            )
-        done += file.size
-    report(Progress("download", done, total, detail))
+        for file in files:
+            target = folder / file.path
+            if not (target.is_file() and target.stat().st_size == file.size):
+                url = _modelscope_url(hub, repo, "repo", FilePath=file.path)
+                get_file(url, target, size=file.size, sha256=file.sha256, report=arrived)
+            done += file.size
+    arrived(0)
     return _result(folder, files)
 
 

@@ -151,7 +151,7 @@ def _scales_of(plane: U8, cols: int) -> F16:
 def _encode_lo(u: U8, d: F16) -> U8:
     rows, cols = u.shape
     blocks = u.reshape(rows, cols // COLS, COLS)
-    nibbles: U8 = (blocks[:, :, :16] & 15) | (blocks[:, :, 16:] << np.uint8(4))
+    nibbles: U8 = (blocks[:, :, :16] & np.uint8(15)) | (blocks[:, :, 16:] << np.uint8(4))
     scales = np.ascontiguousarray(d).view(np.uint8)
     return np.concatenate([nibbles.reshape(rows, -1), scales], axis=1).reshape(-1)
 

@@ -1,0 +1,81 @@
+"""The layouts, byte for byte as docs/pack-format.md describes them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from qwell.weights.planes import Kind, decode, encode, padded_rows, tensor_bytes
+
+LIMIT = {Kind.Q8: 256, Kind.Q5: 32, Kind.Q4: 16, Kind.HI: 256, Kind.LO: 256}
+ROWS, COLS = 32, 96
+
+
+def random_codes(kind: Kind) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    rng = np.random.default_rng(3)
+    u = rng.integers(0, LIMIT[kind], (ROWS, COLS)).astype(np.uint8)
+    d = rng.standard_normal((ROWS, COLS // 32)).astype(np.float16)
+    return u, d, d * np.float16(-2) if kind is Kind.Q4 else None
+
+
+@pytest.mark.parametrize("kind", list(LIMIT))
+def test_decode_undoes_encode(kind: Kind) -> None:
+    u, d, m = random_codes(kind)
+    raw = encode(kind, u, d, m)
+    assert raw.size == tensor_bytes(kind, ROWS, COLS)
+    stored = {Kind.HI: u & 0xF0, Kind.LO: u & 0x0F}.get(kind, u)
+    u2, d2, m2 = decode(kind, raw, ROWS, COLS)
+    np.testing.assert_array_equal(u2, stored)
+    np.testing.assert_array_equal(d2, d)
+    assert (m2 is None) == (m is None)
+    if m is not None:
+        np.testing.assert_array_equal(m2, m)
+
+
+def lane(v: int, row: int, j: int) -> int:
+    """Byte of row and column j of a quad in lane vector v."""
+    return 64 * v + 4 * row + j
+
+
+@pytest.mark.parametrize("kind", [Kind.Q8, Kind.Q5, Kind.Q4, Kind.HI])
+def test_every_weight_lies_where_the_document_says(kind: Kind) -> None:
+    u, d, m = random_codes(kind)
+    groups = encode(kind, u, d, m).reshape(ROWS // 16, -1)
+    n_blocks = COLS // 32
+    plane = 128  # 3 blocks of 32 bytes of scales, padded to a multiple of 64
+    body = plane * (2 if m is not None else 1)
+    for row, col in np.ndindex(ROWS, COLS):
+        group, r, block = groups[row // 16], row % 16, col // 32
+        quad, j = col % 32 // 4, col % 4
+        scale = group[32 * block + 2 * r :][:2].view(np.float16)[0]
+        assert scale == d[row, block]
+        if m is not None:
+            assert group[plane + 32 * block + 2 * r :][:2].view(np.float16)[0] == m[row, block]
+        if kind is Kind.Q8:
+            assert group[body + 512 * block + lane(quad, r, j)] == u[row, col]
+            continue
+        byte = group[body + 256 * block + lane(quad % 4, r, j)]
+        nibble = byte >> 4 if quad >= 4 else byte & 15
+        high = (u[row, col] >> 4) if kind is Kind.HI else u[row, col] & 15
+        assert nibble == high
+        if kind is Kind.Q5:
+            bits = group[body + 256 * n_blocks + 64 * block + 4 * r + j]
+            assert (bits >> quad) & 1 == u[row, col] >> 4
+
+
+def test_low_plane_is_row_major() -> None:
+    u, d, _ = random_codes(Kind.LO)
+    rows = encode(Kind.LO, u, d).reshape(ROWS, -1)
+    assert rows[5, 16 * 2 + 3] == (u[5, 64 + 3] & 15) | (u[5, 64 + 19] & 15) << 4
+    np.testing.assert_array_equal(rows[:, COLS // 2 :].copy().view(np.float16), d)
+
+
+def test_scale_planes_end_on_cache_lines() -> None:
+    u = np.full((16, 32), 128, np.uint8)
+    raw = encode(Kind.Q8, u, np.ones((16, 1), np.float16))
+    assert raw.size == 64 + 512
+    assert not raw[32:64].any()
+
+
+def test_padded_rows() -> None:
+    assert [padded_rows(n) for n in (1, 16, 17, 151936)] == [16, 16, 32, 151936]

@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from qwell.weights.quantize import quantize_q4, quantize_q5, quantize_q8
+
+groups = arrays(np.float32, (4, 32), elements=st.floats(-100, 100, width=32, allow_subnormal=False))
+
+
+def rebuilt(kind: str, w: np.ndarray) -> np.ndarray:
+    if kind == "q4":
+        d, m, u = quantize_q4(w)
+        return d.astype(np.float32)[:, None] * u + m.astype(np.float32)[:, None]
+    d, q = (quantize_q8 if kind == "q8" else quantize_q5)(w)
+    return d.astype(np.float32)[:, None] * q.astype(np.float32)
+
+
+@pytest.mark.parametrize(("kind", "steps"), [("q8", 254), ("q5", 31), ("q4", 15)])
+@settings(deadline=None)
+@given(w=groups)
+def test_no_value_is_off_by_much_more_than_a_step(kind: str, steps: int, w: np.ndarray) -> None:
+    span = 2 * np.abs(w).max(axis=1, keepdims=True)
+    allowed = 3 * span / steps + 1e-4
+    assert (np.abs(rebuilt(kind, w) - w) <= allowed).all()
+
+
+@pytest.mark.parametrize(("kind", "relative"), [("q8", 0.006), ("q5", 0.042), ("q4", 0.078)])
+def test_error_on_normal_weights(kind: str, relative: float) -> None:
+    w = np.random.default_rng(0).standard_normal((500, 32), np.float32)
+    assert np.linalg.norm(rebuilt(kind, w) - w) / np.linalg.norm(w) < relative
+
+
+@pytest.mark.parametrize("kind", ["q8", "q5", "q4"])
+def test_zeros_stay_zeros(kind: str) -> None:
+    assert not rebuilt(kind, np.zeros((2, 32), np.float32)).any()
+
+
+@settings(deadline=None)
+@given(w=groups)
+def test_codes_stay_in_their_range(w: np.ndarray) -> None:
+    assert np.abs(quantize_q8(w)[1].astype(int)).max() <= 127
+    q = quantize_q5(w)[1]
+    assert q.min() >= -16
+    assert q.max() <= 15
+    assert quantize_q4(w)[2].max() <= 15
