@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qwell.core import Sampling
-from qwell.engine.sampling import Floats, History, Rules, adjust, candidates, logprobs, sample
+from qwell.engine.sampling import Floats, History, Rules, adjust, best, candidates, logprobs, sample
 
 N_VOCAB = 50
 
@@ -24,6 +24,15 @@ def random_logits(seed: int) -> Floats:
 def draw(logits: Floats, seed: int, n: int, **values: object) -> list[int]:
     rng = np.random.default_rng(seed)
     return [sample(logits, rules(**values), History(N_VOCAB, []), rng) for _ in range(n)]
+
+
+@given(st.integers(0, 99), st.integers(1, 3000), st.integers(1, 60), st.booleans())
+def test_best_finds_the_largest_in_order(seed: int, n: int, k: int, has_ties: bool) -> None:
+    values = np.random.default_rng(seed).normal(0, 2, n).astype(np.float32)
+    values = values.round() if has_ties else values
+    found = best(values, k)
+    assert len(set(found.tolist())) == min(k, n)
+    np.testing.assert_array_equal(values[found], np.sort(values)[::-1][:k])
 
 
 def test_what_the_request_leaves_open_comes_from_the_model() -> None:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from qwell.core import Sampling
 
 Floats = NDArray[np.float32]  # (n_vocab,)
+_ROWS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +89,25 @@ def adjust(logits: Floats, rules: Rules, history: History) -> Floats:
     return adjusted
 
 
+def best(values: Floats, k: int) -> NDArray[np.intp]:
+    """Indices of the k largest values, largest first; all of them when there are fewer.
+
+    A full partition of the vocabulary costs as much as a layer of the model. The k largest
+    among the maxima of columns are k values; what is below the least of them is not wanted.
+    """
+    n_columns = len(values) // _ROWS
+    if n_columns > k:
+        maxima = values[: n_columns * _ROWS].reshape(_ROWS, n_columns).max(axis=0)
+        least = np.partition(maxima, n_columns - k)[n_columns - k]
+        some = np.flatnonzero(values >= least)
+    else:
+        some = np.arange(len(values))
+    return some[np.argsort(-values[some], kind="stable")][:k]
+
+
 def candidates(adjusted: Floats, rules: Rules) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
     """Tokens that may come next and their probabilities, best first. Needs temperature > 0."""
-    n_vocab = len(adjusted)
-    k = n_vocab if rules.top_k == 0 else min(rules.top_k, n_vocab)
-    tokens = np.argpartition(adjusted, n_vocab - k)[n_vocab - k :]
-    tokens = tokens[np.argsort(-adjusted[tokens], kind="stable")]
+    tokens = best(adjusted, rules.top_k or len(adjusted))
     scaled = adjusted[tokens].astype(np.float64) / rules.temperature
     weights = np.exp(scaled - scaled[0])
     probs = weights / weights.sum()
@@ -118,5 +132,5 @@ def logprobs(logits: Floats, token: int, n_best: int) -> tuple[float, list[tuple
     wide = logits.astype(np.float64)
     top = wide.max()
     base = top + np.log(np.exp(wide - top).sum())
-    best = np.argsort(-wide, kind="stable")[:n_best] if n_best else np.empty(0, dtype=np.intp)
-    return float(wide[token] - base), [(int(t), float(wide[t] - base)) for t in best]
+    chosen = best(logits, n_best) if n_best else ()
+    return float(wide[token] - base), [(int(t), float(wide[t] - base)) for t in chosen]
