@@ -11,8 +11,11 @@
 namespace qwell {
 namespace {
 
+// Sums must live in registers, so loops over tokens and quads are unrolled whole.
+#define QWELL_UNROLL _Pragma("GCC unroll 16")
+
 constexpr int kTile = 4;          // 2 half groups x 4 tokens of int16 sums stay in registers
-constexpr int kPanelTokens = 12;  // from here on unpacking once for all tiles pays
+constexpr int kPanelTokens = 3;   // from here on unpacking once for all tiles pays
 constexpr int kAhead = 2048;      // bytes prefetched ahead of the plane being read
 
 inline __m256i load(const uint8_t* p) {
@@ -31,6 +34,13 @@ inline __m256 scales(const uint16_t* p) {
 
 inline __m256i low_nibbles(__m256i v) { return _mm256_and_si256(v, _mm256_set1_epi8(15)); }
 inline __m256i high_nibbles(__m256i v) { return low_nibbles(_mm256_srli_epi16(v, 4)); }
+
+// Adds here and now: left alone, GCC turns the chain into a tree and spills all the products.
+inline void add(__m256i& sum, __m256i product) {
+  sum = _mm256_add_epi16(sum, product);
+  asm("" : "+x"(sum));
+}
+
 inline __m256i widen(__m256i pairs) { return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)); }
 
 // Weights of half a group (8 rows) of one block, unpacked where they are needed.
@@ -58,34 +68,40 @@ template <Kind kind, int T>
 inline void dots_packed(const uint8_t* quants, const uint8_t* bits, const int8_t* q,
                         __m256i dot[T]) {
   if constexpr (kind == Kind::q8) {
-    __m256i high[T], low[T];
+    __m256i high[T] = {}, low[T] = {};
+    QWELL_UNROLL
     for (int quad = 0; quad < kQuads; ++quad) {
       const __m256i raw = load(quants + quad * kVector);
       const __m256i h = high_nibbles(raw), l = low_nibbles(raw);
+      QWELL_UNROLL
       for (int t = 0; t < T; ++t) {
         const __m256i a = quad_of(q + (quad * T + t) * 4);
         const __m256i hp = _mm256_maddubs_epi16(h, a), lp = _mm256_maddubs_epi16(l, a);
-        high[t] = quad == 0 ? hp : _mm256_add_epi16(high[t], hp);
-        low[t] = quad == 0 ? lp : _mm256_add_epi16(low[t], lp);
+        add(high[t], hp);
+        add(low[t], lp);
       }
     }
+    QWELL_UNROLL
     for (int t = 0; t < T; ++t) {
       dot[t] = _mm256_add_epi32(_mm256_madd_epi16(high[t], _mm256_set1_epi16(16)), widen(low[t]));
     }
     return;
   }
   const Source<kind> source{quants, bits};
-  __m256i lows[T], highs[T];
+  __m256i lows[T] = {}, highs[T] = {};
+  QWELL_UNROLL
   for (int v = 0; v < 4; ++v) {
     __m256i first, second;
     source.pair(v, first, second);
+    QWELL_UNROLL
     for (int t = 0; t < T; ++t) {
       const __m256i p = _mm256_maddubs_epi16(first, quad_of(q + (v * T + t) * 4));
       const __m256i s = _mm256_maddubs_epi16(second, quad_of(q + ((v + 4) * T + t) * 4));
-      lows[t] = v == 0 ? p : _mm256_add_epi16(lows[t], p);
-      highs[t] = v == 0 ? s : _mm256_add_epi16(highs[t], s);
+      add(lows[t], p);
+      add(highs[t], s);
     }
   }
+  QWELL_UNROLL
   for (int t = 0; t < T; ++t) {
     if constexpr (kind == Kind::q5) {
       dot[t] = _mm256_add_epi32(widen(lows[t]), widen(highs[t]));
@@ -98,22 +114,25 @@ inline void dots_packed(const uint8_t* quants, const uint8_t* bits, const int8_t
 // Both halves of a block at once from the panel: 8 int16 sums for 4 tokens.
 template <Kind kind, int T>
 inline void dots_panel(const uint8_t* panel, const int8_t* q, __m256i upper[T], __m256i lower[T]) {
-  __m256i a[T], b[T];
+  __m256i a[T] = {}, b[T] = {};
+  QWELL_UNROLL
   for (int quad = 0; quad < kQuads; ++quad) {
     const __m256i wa = load(panel + quad * kVector);
     const __m256i wb = load(panel + quad * kVector + 32);
+    QWELL_UNROLL
     for (int t = 0; t < T; ++t) {
       const __m256i x = quad_of(q + (quad * T + t) * 4);
       const __m256i pa = _mm256_maddubs_epi16(wa, x), pb = _mm256_maddubs_epi16(wb, x);
-      const bool fresh = quad == 0 || (kind == Kind::q5 && quad == 4);
       if (kind == Kind::q5 && quad == 4) {
         upper[t] = widen(a[t]);
         lower[t] = widen(b[t]);
+        a[t] = b[t] = _mm256_setzero_si256();
       }
-      a[t] = fresh ? pa : _mm256_add_epi16(a[t], pa);
-      b[t] = fresh ? pb : _mm256_add_epi16(b[t], pb);
+      add(a[t], pa);
+      add(b[t], pb);
     }
   }
+  QWELL_UNROLL
   for (int t = 0; t < T; ++t) {
     upper[t] = kind == Kind::q5 ? _mm256_add_epi32(upper[t], widen(a[t])) : widen(a[t]);
     lower[t] = kind == Kind::q5 ? _mm256_add_epi32(lower[t], widen(b[t])) : widen(b[t]);
@@ -125,7 +144,7 @@ inline __m256 scaled(__m256i dot, float dx, float sx) {
   constexpr Decoding how = decoding_of(kind);
   const __m256 value = _mm256_mul_ps(_mm256_cvtepi32_ps(dot), _mm256_set1_ps(dx));
   if constexpr (how.offset == 0) return value;
-  return _mm256_add_ps(value, _mm256_set1_ps(how.offset * sx));
+  return _mm256_fmadd_ps(_mm256_set1_ps(sx), _mm256_set1_ps(how.offset), value);
 }
 
 template <Kind kind>
@@ -152,16 +171,19 @@ void packed(const Group& g, const Activations& x, int first, float* y, int64_t s
   const float* dx = tile_d(x, first);
   const float* sx = tile_s(x, first);
   __m256 total[2][T];
+  QWELL_UNROLL
   for (int t = 0; t < T; ++t) total[0][t] = total[1][t] = _mm256_setzero_ps();
   for (int b = 0; b < g.blocks; ++b) {
     const uint8_t* quants = g.quants + b * kBytes;
     for (int i = 0; i < kBytes; i += kVector) _mm_prefetch(quants + kAhead + i, _MM_HINT_T0);
     if constexpr (kind == Kind::q5) _mm_prefetch(g.bits + b * kVector + kAhead, _MM_HINT_T0);
+    QWELL_UNROLL
     for (int half = 0; half < 2; ++half) {
       __m256i dot[T];
       dots_packed<kind, T>(quants + half * 32, g.bits + b * kVector + half * 32,
                            q + b * kBlock * T, dot);
       const __m256 d = scales(g.d + b * kLanes + half * 8);
+      QWELL_UNROLL
       for (int t = 0; t < T; ++t) {
         const __m256 value = scaled<kind>(dot[t], dx[b * T + t], sx[b * T + t]);
         total[half][t] = _mm256_fmadd_ps(d, value, total[half][t]);
@@ -172,7 +194,9 @@ void packed(const Group& g, const Activations& x, int first, float* y, int64_t s
       }
     }
   }
+  QWELL_UNROLL
   for (int half = 0; half < 2; ++half) {
+    QWELL_UNROLL
     for (int t = 0; t < T; ++t) store<kind>(y + t * stride + half * 8, total[half][t], accumulate);
   }
 }
@@ -187,8 +211,10 @@ void unpacked(const Group& g, const uint8_t* panel, const Activations& x, int fi
   for (int b = 0; b < g.blocks; ++b) {
     __m256i dot[2][T];
     dots_panel<kind, T>(panel + b * kQuads * kVector, q + b * kBlock * T, dot[0], dot[1]);
+    QWELL_UNROLL
     for (int half = 0; half < 2; ++half) {
       const __m256 d = scales(g.d + b * kLanes + half * 8);
+      QWELL_UNROLL
       for (int t = 0; t < T; ++t) {
         __m256 sum = _mm256_load_ps(total[half][t]);
         sum = _mm256_fmadd_ps(d, scaled<kind>(dot[half][t], dx[b * T + t], sx[b * T + t]), sum);
@@ -200,7 +226,9 @@ void unpacked(const Group& g, const uint8_t* panel, const Activations& x, int fi
       }
     }
   }
+  QWELL_UNROLL
   for (int half = 0; half < 2; ++half) {
+    QWELL_UNROLL
     for (int t = 0; t < T; ++t) {
       store<kind>(y + t * stride + half * 8, _mm256_load_ps(total[half][t]), accumulate);
     }
@@ -210,10 +238,12 @@ void unpacked(const Group& g, const uint8_t* panel, const Activations& x, int fi
 template <Kind kind>
 void fill_panel(const Group& g, uint8_t* panel) {
   for (int b = 0; b < g.blocks; ++b) {
+    QWELL_UNROLL
     for (int half = 0; half < 2; ++half) {
       const Source<kind> source{g.quants + b * 4 * kVector + half * 32,
                                 g.bits + b * kVector + half * 32};
       uint8_t* to = panel + b * kQuads * kVector + half * 32;
+      QWELL_UNROLL
       for (int v = 0; v < 4; ++v) {
         __m256i first, second;
         source.pair(v, first, second);

@@ -8,6 +8,9 @@
 namespace qwell {
 namespace {
 
+// Sums must live in registers, so loops over tokens and quads are unrolled whole.
+#define QWELL_UNROLL _Pragma("GCC unroll 16")
+
 constexpr int kTile = 12;          // 12 integer and 12 float sums stay in registers
 constexpr int kPanelTokens = 24;   // from here on unpacking once for all tiles pays
 constexpr int kAhead = 2048;       // bytes prefetched ahead of the plane being read
@@ -18,10 +21,12 @@ inline __m512i load(const uint8_t* p) { return _mm512_loadu_si512(p); }
 template <Kind kind>
 inline void unpack(const uint8_t* quants, const uint8_t* bits, __m512i u[kQuads]) {
   if constexpr (kind == Kind::q8) {
+    QWELL_UNROLL
     for (int quad = 0; quad < kQuads; ++quad) u[quad] = load(quants + quad * kVector);
     return;
   }
   const __m512i low = _mm512_set1_epi8(15);
+  QWELL_UNROLL
   for (int v = 0; v < 4; ++v) {
     const __m512i pair = load(quants + v * kVector);
     u[v] = _mm512_and_si512(pair, low);
@@ -31,6 +36,7 @@ inline void unpack(const uint8_t* quants, const uint8_t* bits, __m512i u[kQuads]
     const __m512i fifth = _mm512_set1_epi8(16);
     const __m512i b = load(bits);
     constexpr int kOrAnd = 0xf8;  // A | (B & C)
+    QWELL_UNROLL
     for (int v = 0; v < 4; ++v) {
       u[v] = _mm512_ternarylogic_epi64(u[v], _mm512_slli_epi16(b, static_cast<unsigned>(4 - v)),
                                        fifth, kOrAnd);
@@ -55,19 +61,24 @@ template <Kind kind, int T>
 struct Sums {
   __m512 total[T];
   Sums() {
+    QWELL_UNROLL
     for (int t = 0; t < T; ++t) total[t] = _mm512_setzero_ps();
   }
   // u: the block's lane vectors; q, dx, sx: the block's activations
   inline void add(const __m512i* u, __m512 d, [[maybe_unused]] __m512 m, const int8_t* q,
                   const float* dx, const float* sx) {
     __m512i dot[T];
+    QWELL_UNROLL
     for (int t = 0; t < T; ++t) dot[t] = _mm512_setzero_si512();
+    QWELL_UNROLL
     for (int quad = 0; quad < kQuads; ++quad) {
+      QWELL_UNROLL
       for (int t = 0; t < T; ++t) {
         dot[t] = _mm512_dpbusd_epi32(dot[t], u[quad], quad_of(q + (quad * T + t) * 4));
       }
     }
     constexpr Decoding how = decoding_of(kind);
+    QWELL_UNROLL
     for (int t = 0; t < T; ++t) {
       const __m512 sum = _mm512_set1_ps(sx[t]);
       __m512 value = _mm512_mul_ps(_mm512_cvtepi32_ps(dot[t]), _mm512_set1_ps(dx[t]));
@@ -80,6 +91,7 @@ struct Sums {
   }
   inline void store(float* y, int64_t stride, bool accumulate) const {
     constexpr Decoding how = decoding_of(kind);
+    QWELL_UNROLL
     for (int t = 0; t < T; ++t) {
       __m512 value = total[t];
       if constexpr (how.scale != 1) value = _mm512_mul_ps(value, _mm512_set1_ps(how.scale));
@@ -141,6 +153,7 @@ void fill_panel(const Group& g, uint8_t* panel) {
   for (int b = 0; b < g.blocks; ++b) {
     __m512i u[kQuads];
     unpack<kind>(g.quants + b * kBytes, g.bits + b * kVector, u);
+    QWELL_UNROLL
     for (int quad = 0; quad < kQuads; ++quad) {
       _mm512_storeu_si512(panel + (b * kQuads + quad) * kVector, u[quad]);
     }

@@ -14,6 +14,7 @@ constexpr int kAlone = 8;            // below this many rows every thread quanti
 constexpr int kFeedForward = 2;      // groups of gate and up that make one block of the product
 constexpr int kChunks = 4;           // pieces per thread of a matrix: a slow core gets fewer
 constexpr int kHeadChunks = 16;
+constexpr int kStride = 64;           // logits that are looked at together for one near the best
 constexpr float kMargin = 12.0f;     // e^-12: what lies further below the best is never sampled
 
 int row_width(const Config& c) { return (c.n_head + 2 * c.n_kv_head) * c.head_dim; }
@@ -384,7 +385,7 @@ void Model::head_pass(int thread) {
     const int from = begin * kLanes, to = std::min(end * kLanes, c.n_vocab);
     for (int i = 0; i < n; ++i) {
       const float* row = logits_ + times(i, c.n_vocab_padded);
-      peaks[i] = std::max(peaks[i], *std::max_element(row + from, row + to));
+      peaks[i] = std::max(peaks[i], kernels_.max(row + from, to - from));
     }
   });
   team_.barrier_and_restart();
@@ -403,10 +404,14 @@ void Model::rescore(int output, int begin, int end, float threshold) {
   float* row = logits_ + times(output, config_.n_vocab_padded);
   const Activations x{&out_q_[times(output, cols)], &out_d_[times(output, blocks)], &out_s_[times(output, blocks)], 1, cols, 1};
   int64_t n = 0;
-  for (int token = begin; token < end; ++token) {
-    if (!(row[token] >= threshold)) continue;
-    row[token] += kernels_.dot_lo(head_lo_.data + times(token, cols / 2 + blocks * 2), x);
-    ++n;
+  for (int from = begin; from < end; from += kStride) {
+    const int to = std::min(from + kStride, end);
+    if (kernels_.max(row + from, to - from) < threshold) continue;
+    for (int token = from; token < to; ++token) {
+      if (row[token] < threshold) continue;
+      row[token] += kernels_.dot_lo(head_lo_.data + times(token, cols / 2 + blocks * 2), x);
+      ++n;
+    }
   }
   rescored_.fetch_add(n, std::memory_order_relaxed);
 }
