@@ -12,8 +12,8 @@ PAGE = Path(__file__).parent.parent / "docs" / "reference" / "cli.md"
 HEAD = """\
 # The command line
 
-Made from the program's own `--help` by `scripts/generate_docs.py`. Exit codes: 0 done, 1 what was asked for is not so,
-2 an error, shown with what was found, what was expected and what to do.
+Made from the program's own `--help` by `scripts/generate_docs.py`. Exit codes: 0 done, 1 what was
+asked for is not so, 2 an error, shown with what was found, what was expected and what to do.
 """
 
 
@@ -31,8 +31,9 @@ def _commands() -> dict[str, argparse.ArgumentParser]:
 def _section(name: str, command: argparse.ArgumentParser) -> str:
     rows = [_row(a) for a in command._actions if a.dest != "help"]  # noqa: SLF001  the same
     table = ["| argument | meaning |", "|---|---|", *rows] if rows else []
-    about = (command.description or "").capitalize()
-    return "\n".join([f"## `qwell {name}`", "", f"{about}.", "", *table, ""])
+    about = command.description or ""
+    title = [f"## `qwell {name}`", "", f"{about[:1].upper()}{about[1:]}.", ""]
+    return "\n".join([*title, *table, ""])
 
 
 def _row(action: argparse.Action) -> str:
@@ -48,6 +49,7 @@ def main() -> int:
         is_fresh = PAGE.is_file() and PAGE.read_text(encoding="utf-8") == page()
         print(f"{PAGE.name}: {'up to date' if is_fresh else 'run scripts/generate_docs.py'}")
         return 0 if is_fresh else 1
+    PAGE.parent.mkdir(parents=True, exist_ok=True)
     PAGE.write_text(page(), encoding="utf-8")
     return 0
 

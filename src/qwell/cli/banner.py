@@ -5,36 +5,24 @@ Makes lines from settings and the worker's report; prints nothing.
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Mapping
 from typing import Any
 
+from qwell.cli.address import is_public, url_of
 from qwell.config import Settings
 
-_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104  names them, binds nothing
 
-
-def url_lines(settings: Settings, address: str) -> list[str]:
-    """address: host:port that is bound."""
-    host, _, port = address.rpartition(":")
-    shown = _EVERYWHERE.get(host, f"[{host}]" if ":" in host else host)
-    url = f"http://{shown}:{port}"
+def url_lines(settings: Settings, port: int) -> list[str]:
+    """Where to go with a browser, and who else can. The port is the one that is bound."""
+    url = url_of(settings.host, port)
     lines = [f"qwell   {url}   (API {url}/v1; stop with Ctrl-C)"]
     if settings.api_key:
         lines.append(f"key     in a browser open {url}/?key=<the key> once")
-    elif is_public(host):
+    elif is_public(settings.host):
         lines.append(
             "warning everyone who reaches this machine may chat: set --api-key (QWELL_API_KEY)"
         )
     return lines
-
-
-def is_public(host: str) -> bool:
-    """Whether others than this machine can connect."""
-    try:
-        return not ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host != "localhost"
 
 
 def model_lines(model: Mapping[str, Any]) -> list[str]:

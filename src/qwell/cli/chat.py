@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import Coroutine, Iterator
 from concurrent.futures import Future
+from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -134,7 +135,8 @@ def _talk(worker: Worker) -> int:
 
 def _lines() -> Iterator[str]:
     """What the person types, with line editing; Ctrl-C only drops the line."""
-    import readline  # noqa: F401  importing it gives input() its editing
+    with suppress(ImportError):  # not every Python has it
+        import readline  # noqa: F401  importing it gives input() its editing
 
     while True:
         try:

@@ -9,11 +9,11 @@ import urllib.request
 from typing import Any
 from urllib.parse import urlsplit
 
+from qwell.cli.address import url_of
 from qwell.config import load
 from qwell.errors import QwellError
 
 TIMEOUT_S = 5.0
-_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104  where to ask, binds nothing
 _LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 
 
@@ -33,9 +33,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _own_url(options: argparse.Namespace) -> str:
     settings, _ = load(vars(options))
-    host = settings.host
-    shown = _EVERYWHERE.get(host, f"[{host}]" if ":" in host else host)
-    return f"http://{shown}:{settings.port}"
+    return url_of(settings.host, settings.port)
 
 
 def _check(url: str) -> None:

@@ -72,7 +72,7 @@ class _Bar:
 
     def __init__(self, bar: Progress) -> None:
         self._bar = bar
-        self._stage = ""
+        self._stage: str | None = None
 
     def show(self, stage: str, done: float, total: float) -> None:
         if stage != self._stage:

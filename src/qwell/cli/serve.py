@@ -62,21 +62,21 @@ async def _run(settings: Settings, listener: socket.socket) -> None:
 
     supervisor = Supervisor(settings)
     server = make_server(create_app(settings, supervisor))
-    address = f"{settings.host}:{listener.getsockname()[1]}"
-    announcing = asyncio.create_task(_announce(supervisor, settings, address))
+    port = listener.getsockname()[1]
+    announcing = asyncio.create_task(_announce(supervisor, settings, port))
     try:
         await server.serve(sockets=[listener])
     finally:
         announcing.cancel()
 
 
-async def _announce(supervisor: Supervisor, settings: Settings, address: str) -> None:
+async def _announce(supervisor: Supervisor, settings: Settings, port: int) -> None:
     """Say where the page is, how loading goes, and then what is served or why nothing is."""
     from qwell.cli.banner import model_lines, url_lines
     from qwell.cli.failure import describe
     from qwell.cli.progress import watch_loading
 
-    _say(url_lines(settings, address))
+    _say(url_lines(settings, port))
     await watch_loading(supervisor)
     status = supervisor.status
     if status.error is not None:

@@ -1,0 +1,66 @@
+"""The banner names what is really served, and hides what is not known."""
+
+from __future__ import annotations
+
+import pytest
+
+from qwell.cli.address import is_public, url_of
+from qwell.cli.banner import model_lines, url_lines
+from qwell.config import Settings
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:80"),
+        ("0.0.0.0", "http://127.0.0.1:80"),  # noqa: S104  shown as something that can be opened
+        ("::", "http://[::1]:80"),
+        ("fe80::1", "http://[fe80::1]:80"),
+        ("nas.local", "http://nas.local:80"),
+    ],
+)
+def test_the_address_can_be_opened_here(host: str, url: str) -> None:
+    assert url_of(host, 80) == url
+
+
+@pytest.mark.parametrize(
+    ("host", "public"),
+    [("127.0.0.1", False), ("::1", False), ("localhost", False), ("10.0.0.1", True), ("nas", True)],
+)
+def test_who_can_connect(host: str, public: bool) -> None:
+    assert is_public(host) is public
+
+
+def test_with_a_key_the_way_in_is_told_but_not_the_key() -> None:
+    lines = url_lines(Settings(host="10.0.0.1", api_key="s3cret"), 80)
+    assert "/?key=" in lines[1]
+    assert "s3cret" not in str(lines)
+
+
+def test_the_model_is_told_with_the_reason_for_its_threads() -> None:
+    lines = model_lines(
+        {
+            "name": "Qwen2.5",
+            "source": {"origin": "path", "path": "/models/x"},
+            "quant": "q5",
+            "engine": "native",
+            "isa": "avx2",
+            "n_threads": 2,
+            "threads_why": "2 physical cores",
+            "n_ctx": 4096,
+            "n_slots": 4,
+            "load_s": 1.26,
+        }
+    )
+    assert lines == [
+        "model   Qwen2.5 from /models/x",
+        "weights q5",
+        "engine  native avx2",
+        "threads 2 (2 physical cores)",
+        "context 4096 tokens, 4 conversations at once",
+        "loaded  in 1.3 s",
+    ]
+
+
+def test_unknown_facts_are_left_out() -> None:
+    assert model_lines({"name": "x"}) == ["model   x"]

@@ -1,0 +1,100 @@
+"""`qwell chat`: one question, a piped one, a talk in a terminal with Ctrl-C."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+from typing import Any
+
+
+def test_one_question_is_answered(qwell: Any) -> None:
+    done = qwell("chat", "hello there")
+    assert done.returncode == 0
+    assert done.stdout == "hello there\n"
+
+
+def test_a_piped_question_is_answered(qwell: Any) -> None:
+    assert qwell("chat", stdin="你好").stdout == "你好\n"
+
+
+def test_a_model_that_cannot_load_is_an_error_with_its_fix(qwell: Any) -> None:
+    done = qwell("chat", "hi", QWELL_SCRIPT=json.dumps({"load_fault": "weights-corrupt"}))
+    assert done.returncode == 2
+    assert "error: weights-corrupt" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_answer_that_breaks_off_says_why(qwell: Any) -> None:
+    done = qwell("chat", "hi", QWELL_SCRIPT=json.dumps({"crash_after": 1}))
+    assert done.returncode == 2
+    assert "error: worker-crashed" in done.stderr
+
+
+class Terminal:
+    """A talk on a pseudo-terminal."""
+
+    def __init__(self, environ: dict[str, str]) -> None:
+        self._ours, theirs = pty.openpty()
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "qwell", "chat"],
+            env=environ | {"TERM": "dumb"},
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+        )
+        os.close(theirs)
+        self._seen = ""
+
+    def read_until(self, wanted: str) -> str:
+        while wanted not in self._seen:
+            self._seen += os.read(self._ours, 4096).decode(errors="replace")
+        before, _, self._seen = self._seen.partition(wanted)
+        return before
+
+    def type(self, text: str) -> None:
+        os.write(self._ours, text.encode())
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        os.close(self._ours)
+
+
+def test_ctrl_c_stops_the_answer_and_the_talk_goes_on(environ: dict[str, str]) -> None:
+    script = {"answers": {"long": "la " * 1000}, "token_delay_s": 0.005}
+    terminal = Terminal(environ | {"QWELL_SCRIPT": json.dumps(script)})
+    try:
+        terminal.read_until("> ")
+        terminal.type("long\n")
+        terminal.read_until("la la")
+        terminal.process.send_signal(signal.SIGINT)
+        terminal.read_until("[cancelled")
+        terminal.read_until("> ")
+        terminal.type("again\n")
+        terminal.read_until("[stop")
+        terminal.type("/exit\n")
+        assert terminal.process.wait(30) == 0
+    finally:
+        terminal.close()
+
+
+def test_the_talk_remembers_until_told_to_start_over(environ: dict[str, str]) -> None:
+    terminal = Terminal(environ)
+    try:
+        terminal.read_until("> ")
+        used = []
+        for line in ("one", "two", "/new", "three"):
+            terminal.type(f"{line}\n")
+            if line != "/new":
+                terminal.read_until("[stop · ")
+                used.append(int(terminal.read_until(" +")))
+        assert used[1] > used[0]
+        assert used[2] == used[0] + 2  # "three" is two bytes longer than "one"
+        terminal.type("\x04")
+        assert terminal.process.wait(30) == 0
+    finally:
+        terminal.close()

@@ -1,0 +1,51 @@
+"""Every setting is a flag of `qwell serve`, and the reference page is what --help says."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import Field, fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from qwell.cli import main
+from qwell.config import Settings
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+@pytest.mark.parametrize("knob", fields(Settings), ids=lambda knob: knob.name)
+def test_every_setting_is_a_flag_with_its_meaning(
+    knob: Field[Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["serve", "--help"])
+    shown = " ".join(capsys.readouterr().out.split())
+    assert f"--{knob.name.replace('_', '-')} " in shown
+    assert f"{knob.metadata['help']} (QWELL_{knob.name.upper()}" in shown
+
+
+def test_the_reference_page_is_up_to_date() -> None:
+    command = [sys.executable, str(ROOT / "scripts" / "generate_docs.py"), "--check"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("option", ["--version", "version"])
+def test_the_version_is_told(option: str, qwell: Any) -> None:
+    done = qwell(option)
+    assert done.returncode == 0
+    assert "qwell" in done.stdout
+    assert "0." in done.stdout
+
+
+def test_versions_as_json(qwell: Any) -> None:
+    assert '"python": "3.' in qwell("version", "--json").stdout
+
+
+def test_no_command_is_a_usage_error(qwell: Any) -> None:
+    done = qwell()
+    assert done.returncode == 2
+    assert "COMMAND" in done.stderr
