@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -134,3 +136,57 @@ def write_directory(tmp_path: Path) -> Callable[..., Path]:
         return folder
 
     return write
+
+
+class Site:
+    """A web server on loopback with files in memory; counts and can break what it sends."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, bytes] = {}  # by path without query
+        self.replies: dict[str, tuple[int, bytes]] = {}  # by path with query; wins over files
+        self.headers: dict[str, dict[str, str]] = {}
+        self.asked: list[tuple[str, str, str]] = []  # method, path, Range
+        self.cut_after: int | None = None  # bytes of a body, then the connection breaks
+        site = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                site.answer(self)
+
+            def do_HEAD(self) -> None:
+                site.answer(self)
+
+            def log_message(self, *args: object) -> None:
+                """Tests are quiet."""
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
+
+    def answer(self, request: BaseHTTPRequestHandler) -> None:
+        span = request.headers.get("Range", "")
+        self.asked.append((request.command, request.path, span))
+        path = request.path.split("?")[0]
+        status, body = self.replies.get(request.path, (200, self.files.get(path, b"")))
+        if request.path not in self.replies and path not in self.files:
+            status = 404
+        start = int(span.removeprefix("bytes=").rstrip("-")) if span and status == 200 else 0
+        request.send_response(206 if start else status)
+        for name, value in self.headers.get(path, {}).items():
+            request.send_header(name, value)
+        request.send_header("Content-Length", str(len(body) - start))
+        request.end_headers()
+        if request.command == "GET":
+            cut, self.cut_after = self.cut_after, None
+            request.wfile.write(body[start:][:cut])
+            request.close_connection = True
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    served = Site()
+    thread = threading.Thread(target=served.server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield served
+    served.server.shutdown()
+    served.server.server_close()
+    thread.join()

@@ -121,8 +121,8 @@ def write_pack(
     *,
     origin: dict[str, Any],
     report: Callable[[int, int], None] = unwatched,
-) -> dict[str, Any]:
-    """Convert all tensors into an open, empty file. Returns the meta.
+) -> None:
+    """Convert all tensors into an open, empty file.
 
     report(done, total) counts weights. Raises QwellError ``weights-corrupt`` when a value or
     scale is not finite, and what the source raises.
@@ -151,7 +151,6 @@ def write_pack(
         "stop_ids": list(source.stop_ids),
     }
     writer.finish(meta)
-    return meta
 
 
 def _converted(source: Source, parts: list[Part]) -> Iterator[tuple[Part, int, list[U8]]]:

@@ -44,6 +44,7 @@ def get_file(
                 _continue(url, part, size, report, headers or {})
                 break
             except urllib.error.HTTPError as error:
+                error.close()
                 if error.code == 416 or error.code < 500:
                     part.unlink(missing_ok=True)
                     raise _interrupted(url, part, size, str(error)) from error
@@ -88,17 +89,22 @@ def _continue(
 ) -> None:
     with part.open("ab") as file:
         if file.tell() > size:
-            file.truncate(0)
+            _empty(file)
         if file.tell() < size:
             request = urllib.request.Request(url, headers=dict(headers))  # noqa: S310  hubs' https URLs
             if file.tell():
                 request.add_header("Range", f"bytes={file.tell()}-")
             with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as reply:  # noqa: S310  the same
                 if reply.status != 206:  # the server sends all of it again
-                    file.truncate(0)
+                    _empty(file)
                 _copy(reply, file, report)
         if file.tell() < size:
             raise ConnectionError(f"the connection closed after {file.tell():,} bytes")
+
+
+def _empty(file: BinaryIO) -> None:
+    file.seek(0)
+    file.truncate()
 
 
 def _copy(reply: http.client.HTTPResponse, file: BinaryIO, report: Callable[[int], None]) -> None:

@@ -122,7 +122,7 @@ def _make(located: Located, settings: Settings, target: Path, report: Report) ->
         finally:
             source.close()
         _drop_older(target, _family(located, settings.quant))
-    return PackedModel(target, meta)
+    return _checked(read_pack(target))
 
 
 def _sweep(folder: Path) -> None:
@@ -138,9 +138,7 @@ def _drop_older(target: Path, family: str) -> None:
             pack.unlink()
 
 
-def _write(
-    located: Located, source: Source, quant: Quant, target: Path, report: Report
-) -> dict[str, Any]:
+def _write(located: Located, source: Source, quant: Quant, target: Path, report: Report) -> None:
     require_space(target.parent, packed_bytes(source, quant) + _META_ROOM, "the packed model")
     unfinished = target.with_name(target.name + ".tmp")
     origin = {
@@ -150,7 +148,7 @@ def _write(
     }
     try:
         with unfinished.open("wb") as file:
-            meta = write_pack(
+            write_pack(
                 file,
                 source,
                 quant,
@@ -162,7 +160,6 @@ def _write(
         unfinished.unlink(missing_ok=True)
         raise
     _sync(target.parent)
-    return meta
 
 
 def _sync(folder: Path) -> None:

@@ -108,6 +108,7 @@ def _ask(hub: Hub, timeout_s: float, answers: queue.Queue[tuple[Hub, str]]) -> N
         with urllib.request.urlopen(request, timeout=timeout_s):  # noqa: S310  the same
             reason = ""
     except urllib.error.HTTPError as error:
+        error.close()
         reason = "" if error.code < 500 and error.code != 407 else f"HTTP {error.code}"
     except (OSError, ValueError) as error:
         reason = str(getattr(error, "reason", error))
@@ -309,6 +310,7 @@ def _modelscope_files(hub: Hub, repo: str) -> list[RemoteFile]:
         with urllib.request.urlopen(url, timeout=30) as reply:  # noqa: S310  https by construction
             answer = json.load(reply)
     except urllib.error.HTTPError as error:
+        error.close()
         raise _refused(hub, repo, error.code, str(error)) from error
     except (OSError, ssl.SSLError, ValueError) as error:
         raise _broken_off(hub, repo, str(error)) from error
