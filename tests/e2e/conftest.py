@@ -1,0 +1,184 @@
+"""A real server and a real Chromium, and what every visit must hold.
+
+Needs the built page (`make web`). The scripted engine answers, so what comes is known.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Locator,
+    Page,
+    sync_playwright,
+)
+
+from qwell.server.page import BUNDLE
+
+CHROMIUM_FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+START_S = 120.0  # a cold start with real weights on a busy machine
+
+
+@dataclass
+class Visit:
+    """A page, and what it did besides showing something."""
+
+    page: Page
+    url: str
+    addresses: list[str] = field(default_factory=list)
+    complaints: list[str] = field(default_factory=list)  # of the console, and uncaught errors
+    tolerated: str = ""  # complaints that contain this are what the test is about
+
+    @property
+    def input(self) -> Locator:
+        return self.page.locator(".composer textarea").first  # the second one measures the height
+
+    def ask(self, text: str) -> None:
+        self.input.fill(text)
+        self.page.keyboard.press("Enter")
+
+    def watch(self) -> None:
+        self.page.on("request", lambda request: self.addresses.append(request.url))
+        self.page.on("websocket", lambda socket: self.addresses.append(socket.url))
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("console", self._note)
+
+    def _note(self, message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            self.complaints.append(message.text)
+
+    def wait_for_answers(self, count: int) -> None:
+        self.page.locator(".measurements").nth(count - 1).wait_for()
+
+    def check(self) -> None:
+        """Nothing but this server was contacted, and the browser had nothing to complain of."""
+        own = urlsplit(self.url).netloc
+        assert {urlsplit(address).netloc for address in self.addresses} <= {own}
+        unexpected = [
+            it for it in self.complaints if not self.tolerated or self.tolerated not in it
+        ]
+        assert unexpected == []
+
+
+@contextmanager
+def running_server(port: int, log: Path, *args: str, **script: Any) -> Iterator[str]:
+    """`qwell serve` until the model can answer or has failed for good."""
+    command = [sys.executable, "-m", "qwell", "serve", "--port", str(port), *args]
+    environ = os.environ | {"QWELL_SCRIPT": json.dumps(script)}
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, env=environ, stdout=output, stderr=output)
+        try:
+            url = f"http://127.0.0.1:{port}"
+            _wait_until_settled(url, process, log)
+            yield url
+        finally:
+            process.terminate()
+            process.wait(timeout=30)
+
+
+def _wait_until_settled(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + START_S
+    while time.monotonic() < deadline:
+        assert process.poll() is None, log.read_text(errors="replace")
+        if _is_settled(url):
+            return
+        time.sleep(0.1)  # readiness can only be asked for
+    pytest.fail(f"not ready after {START_S} s:\n{log.read_text(errors='replace')}")
+
+
+def _is_settled(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{url}/ready", timeout=5):
+            return True
+    except urllib.error.HTTPError as error:
+        return b"model-still-loading" not in error.read()
+    except OSError:
+        return False
+
+
+Serve = Callable[..., str]
+Open = Callable[..., Visit]
+
+
+@pytest.fixture
+def serve(free_port: int, tmp_path: Path) -> Iterator[Serve]:
+    """Starts a server of one's own: serve(*args, **script) gives its URL."""
+    with ExitStack() as stack:
+
+        def start(*args: str, **script: Any) -> str:
+            args = args or ("--engine", "scripted")
+            log = tmp_path / "serve.log"
+            return stack.enter_context(running_server(free_port, log, *args, **script))
+
+        yield start
+
+
+@pytest.fixture(scope="session")
+def echo_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A shared server that says what it is told, unless it is told to explode."""
+    port = 20000 + os.getpid() % 20000
+    log = tmp_path_factory.mktemp("echo") / "serve.log"
+    script = {"token_delay_s": 0.002, "fail_after": 3, "when": "explode"}
+    with running_server(port, log, "--engine", "scripted", **script) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def browser(requires_program: Callable[[str], str]) -> Iterator[Browser]:
+    assert (BUNDLE / "index.html").is_file(), "the page is not built: run `make web`"
+    path = requires_program("chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=CHROMIUM_FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(browser: Browser) -> Iterator[Open]:
+    """Opens a URL in a profile of its own and watches it: visit(url, locale=..., ...)."""
+    visits: list[Visit] = []
+    contexts: list[BrowserContext] = []
+
+    def open_page(url: str, *, before: Callable[[Page], None] | None = None, **how: Any) -> Visit:
+        context = browser.new_context(**({"locale": "en-US"} | how))
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(30_000)
+        visit = Visit(page, url)
+        visits.append(visit)
+        visit.watch()
+        if before:
+            before(page)
+        page.goto(url)
+        visit.input.wait_for()
+        return visit
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    for made in visits:
+        made.check()
