@@ -41,7 +41,7 @@ class Chunk:
 
 
 class Cancelled(Exception):  # noqa: N818  control flow, not a fault
-    """forward was stopped by cancel(); every slot of the batch must be refilled from its start."""
+    """forward was stopped by cancel(); every slot of the batch holds its chunk's start entries."""
 
 
 class Backend(Protocol):

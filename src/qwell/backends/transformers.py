@@ -19,6 +19,7 @@ from qwell.errors import QwellError
 try:
     import torch
     from transformers import DynamicCache, Qwen2Config, Qwen2ForCausalLM
+    from transformers.models.qwen2.modeling_qwen2 import Qwen2RotaryEmbedding
 except ImportError:
     raise
 except Exception as error:  # packages that do not fit each other fail in many ways
@@ -67,11 +68,7 @@ class TransformersBackend:
         return [self._run(chunk) for chunk in batch]
 
     def copy(self, source: int, target: int, n: int) -> None:
-        cache = DynamicCache()
-        for index, layer in enumerate(self._caches[source].layers):
-            keys, values = layer.keys[:, :, :n], layer.values[:, :, :n]
-            cache.update(keys.clone(), values.clone(), index)
-        self._caches[target] = cache
+        self._caches[target] = _beginning(self._caches[source], n)
 
     def cancel(self) -> None:
         self._cancelled.set()
@@ -87,7 +84,7 @@ class TransformersBackend:
         try:
             output = self._model(ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
         except Cancelled:
-            self._caches[chunk.slot] = DynamicCache()
+            self._caches[chunk.slot] = _beginning(cache, chunk.start)
             raise
         if not chunk.want_logits:
             return None
@@ -97,10 +94,8 @@ class TransformersBackend:
     def _start_at(self, slot: int, start: int) -> Any:
         """The slot's cache with its first start entries."""
         cache = self._caches[slot]
-        if start == 0:
-            cache = self._caches[slot] = DynamicCache()
-        elif cache.get_seq_length() > start:
-            cache.crop(start)
+        if cache.get_seq_length() != start:
+            cache = self._caches[slot] = _beginning(cache, start)
         assert cache.get_seq_length() == start, "a chunk that starts behind what the slot holds"
         return cache
 
@@ -109,11 +104,22 @@ class TransformersBackend:
             raise Cancelled
 
 
+def _beginning(cache: Any, n: int) -> Any:
+    """A new cache with the first n entries of every layer, however long each layer is."""
+    beginning = DynamicCache()
+    for index, layer in enumerate(cache.layers if n else ()):
+        keys, values = layer.keys[:, :, :n].clone(), layer.values[:, :, :n].clone()
+        beginning.update(keys, values, index)
+    return beginning
+
+
 def build_model(config: Mapping[str, Any], tensors: Mapping[str, np.ndarray[Any, Any]]) -> Any:
     """A Qwen2ForCausalLM in float32. config and tensors: names of Hugging Face."""
-    with torch.device("meta"):
-        model = Qwen2ForCausalLM(Qwen2Config(**config))
+    hf_config = Qwen2Config(**config)
+    with torch.device("meta"):  # no time and memory for random weights
+        model = Qwen2ForCausalLM(hf_config)
     state = {name: torch.from_numpy(np.ascontiguousarray(t)) for name, t in tensors.items()}
     model.load_state_dict(state, strict=False, assign=True)
     model.tie_weights()
+    model.model.rotary_emb = Qwen2RotaryEmbedding(hf_config)  # its table is no weight: made here
     return model
