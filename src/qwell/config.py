@@ -43,7 +43,11 @@ class Settings:
     host: str = _knob("127.0.0.1", "address to listen on")
     port: int = _knob(8000, "port to listen on")
     model: str = _knob("auto", "path, repo id or auto")
-    engine: str = _knob("native", "inference engine", choices=("native", "transformers"))
+    engine: str = _knob(
+        "native",
+        "inference engine; scripted is for tests",
+        choices=("native", "transformers", "scripted"),
+    )
     quant: str = _knob("auto", "weight format", choices=("auto", "q8", "q5", "q4"))
     ctx_size: int = _knob(4096, "tokens of context per conversation")
     parallel: int = _knob(0, "conversations computed at once; 0: from memory")

@@ -39,6 +39,4 @@ class QwellError(Exception):
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> QwellError:
         """Inverse of to_dict: errors cross the worker's pipe."""
-        return cls(
-            data["fault"], found=data["found"], expected=data["expected"], fix=data["fix"]
-        )
+        return cls(data["fault"], found=data["found"], expected=data["expected"], fix=data["fix"])

@@ -45,7 +45,7 @@ class JsonFormatter(logging.Formatter):
 
 
 class TextFormatter(logging.Formatter):
-    """time level logger message key=value"""
+    """Lines of the form ``time level logger message key=value``."""
 
     def format(self, record: logging.LogRecord) -> str:
         extras = _extras(record)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from qwell.errors import QwellError
 MAX_ROWS = 512  # rows of one native pass (Model::kMaxRows)
 
 
-def _extension() -> object:
+def _extension() -> ModuleType:
     try:
         from qwell import _native
     except ImportError as error:
@@ -24,7 +25,7 @@ def _extension() -> object:
             "shared-lib-missing",
             found=f"qwell._native cannot be imported: {error}",
             expected="the compiled extension beside the package",
-            fix="reinstall qwell: `pip install --force-reinstall qwell`, or `make setup` in a clone",
+            fix="reinstall: `pip install --force-reinstall qwell`, or `make setup` in a clone",
         ) from error
     return _native
 
@@ -44,9 +45,7 @@ class NativeBackend:
     ) -> None:
         native = _extension()
         try:
-            self._model = native.Model(  # type: ignore[attr-defined]
-                str(path), n_ctx, n_slots, n_threads, isa, huge_pages
-            )
+            self._model = native.Model(str(path), n_ctx, n_slots, n_threads, isa, huge_pages)
         except RuntimeError as error:
             raise QwellError(
                 "weights-corrupt",
