@@ -133,6 +133,18 @@ async def test_a_page_of_another_origin_gets_no_socket(make_app: Any, served: An
     assert b"--cors-origin http://evil.example" in (refused.value.response.body or b"")
 
 
+async def test_a_socket_needs_the_key_when_there_is_one(make_app: Any, served: Any) -> None:
+    async with served(make_app(api_key="s3cret")) as url:
+        with pytest.raises(InvalidStatus) as refused:
+            async with socket_to(url):
+                raise AssertionError("accepted")
+        assert refused.value.response.status_code == 401
+        key = {"Authorization": "Bearer s3cret"}
+        async with socket_to(url, additional_headers=key) as socket:
+            await send(socket, op="ping")
+            assert await receive(socket) == {"type": "pong"}
+
+
 async def test_the_own_page_gets_a_socket(make_app: Any, served: Any) -> None:
     async with served(make_app()) as url, socket_to(url, origin=url) as socket:
         await send(socket, op="ping")

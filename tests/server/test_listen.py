@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import socket
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 
 from qwell.core import Delta, Done
 from qwell.errors import QwellError
-from qwell.server.listen import bind
+from qwell.server.listen import bind, make_server
 
 pytestmark = pytest.mark.anyio
 
@@ -64,3 +65,21 @@ async def test_an_answer_that_takes_too_long_gets_its_terminal_event(
             await worker.paused.wait()
         response = await asking
     assert '"reason": "cancelled"' in response.text
+
+
+async def test_a_second_signal_does_not_wait_for_answers(
+    make_app: Any, worker: Any, question: Any
+) -> None:
+    worker.script = (Delta("one "), worker.PAUSE)
+    listener = bind("127.0.0.1", 0)
+    server = make_server(make_app(), drain_s=1000)
+    running = asyncio.create_task(server.serve(sockets=[listener]))
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    async with httpx.AsyncClient() as client:
+        asking = asyncio.create_task(client.post(f"{url}/api/chat", json=question))
+        await worker.paused.wait()
+        server.handle_exit(signal.SIGINT, None)
+        server.handle_exit(signal.SIGINT, None)
+        server._captured_signals.clear()  # they were none of the test process
+        assert '"reason": "cancelled"' in (await asking).text
+    await running

@@ -5,6 +5,7 @@ Knows uvicorn and sockets; not what is served.
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import logging
 import socket
@@ -15,6 +16,7 @@ from fastapi import FastAPI
 
 from qwell.errors import QwellError
 from qwell.server.body_limit import MAX_BYTES
+from qwell.server.streams import Streams
 
 DRAIN_S = 20.0  # running answers may end by themselves this long after the signal
 log = logging.getLogger("qwell.server")
@@ -45,8 +47,18 @@ class DrainingServer(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         for server in self.servers:
             server.close()
-        await self._app.state.streams.close(self._drain_s)
+        await self._drain(self._app.state.streams)
         await super().shutdown(sockets)
+
+    async def _drain(self, streams: Streams) -> None:
+        """Let running answers end; a second Ctrl-C ends them at once."""
+        if streams.n_live:
+            log.info("waiting for running answers", extra={"answers": streams.n_live})
+        draining = asyncio.create_task(streams.close(self._drain_s))
+        while not draining.done() and not self.force_exit:
+            await asyncio.wait([draining], timeout=0.1)  # as often as the base class looks
+        draining.cancel()
+        await streams.close(0)
 
 
 def make_server(app: FastAPI, *, drain_s: float = DRAIN_S) -> DrainingServer:

@@ -185,14 +185,18 @@ class Streams:
         self._bounds = bounds
         self._by_id: dict[str, Stream] = {}
 
+    @property
+    def n_live(self) -> int:
+        """Answers that have not ended."""
+        return sum(not stream.ended for stream in self._by_id.values())
+
     def open(self, request: Request, *, grace_s: float) -> Stream:
         """Start an answer. Raises QwellError ``request-queueing`` when too many are live."""
         self._evict()
-        n_live = sum(not stream.ended for stream in self._by_id.values())
-        if n_live >= self._bounds.live:
+        if self.n_live >= self._bounds.live:
             raise QwellError(
                 "request-queueing",
-                found=f"{n_live} answers running or waiting",
+                found=f"{self.n_live} answers running or waiting",
                 expected=f"fewer than {self._bounds.live}",
                 fix="retry in some seconds, or raise --max-queue",
             )
