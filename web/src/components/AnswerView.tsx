@@ -4,7 +4,7 @@ import { ReloadOutlined } from "@ant-design/icons";
 import { Bubble } from "@ant-design/x";
 import { Button } from "antd";
 import { memo, type JSX } from "react";
-import { useTexts } from "../i18n";
+import { useTexts, type Texts } from "../i18n";
 import { Markdown } from "../markdown/Markdown";
 import type { Answer } from "../state";
 import { CopyButton } from "./CopyButton";
@@ -19,35 +19,47 @@ interface Props {
 }
 
 /** Drawn again only when its own answer changes. */
-export const AnswerView = memo(({ answer, isLast, onAskAgain }: Props) => (
-  <Bubble
-    className="answer"
-    placement="start"
-    variant="borderless"
-    content={<Content answer={answer} onRetry={() => onAskAgain(answer.id)} />}
-    footer={<Footer answer={answer} onAskAgain={isLast ? () => onAskAgain(answer.id) : undefined} />}
-  />
-));
+export const AnswerView = memo(({ answer, isLast, onAskAgain }: Props) => {
+  const askAgain = isLast ? () => onAskAgain(answer.id) : undefined;
+  return (
+    <Bubble
+      className="answer"
+      placement="start"
+      variant="borderless"
+      content={<Content answer={answer} onRetry={askAgain} />}
+      footer={<Footer answer={answer} onAskAgain={askAgain} />}
+    />
+  );
+});
 AnswerView.displayName = "AnswerView";
 
-function Content({ answer, onRetry }: { answer: Answer; onRetry: () => void }): JSX.Element {
+interface ContentProps {
+  answer: Answer;
+  onRetry: (() => void) | undefined;
+}
+
+function Content({ answer, onRetry }: ContentProps): JSX.Element {
   const texts = useTexts();
-  const { progress, content, notices } = answer;
+  const { progress, content } = answer;
   return (
     <>
       {progress.name === "waiting" && <StageLine stage={progress.stage} />}
       {content !== "" && <Markdown text={content} isGrowing={progress.name === "writing"} />}
-      {notices.map((notice) => (
-        <p key={notice.code} className="notice">
-          {texts.notices[notice.code] ?? notice.code}
+      {remarks(answer, texts).map((remark) => (
+        <p key={remark} className="notice">
+          {remark}
         </p>
       ))}
-      {progress.name === "done" && texts.reasons[progress.reason] !== "" && (
-        <p className="notice">{texts.reasons[progress.reason]}</p>
-      )}
       {progress.name === "failed" && <FailureCard failure={progress.failure} onRetry={onRetry} />}
     </>
   );
+}
+
+/** What the reader should know about this answer, each thing once. */
+function remarks({ notices, progress }: Answer, texts: Texts): string[] {
+  const all = notices.map(({ code }) => texts.notices[code] ?? code);
+  if (progress.name === "done") all.push(texts.reasons[progress.reason]);
+  return [...new Set(all)].filter((remark) => remark !== "");
 }
 
 function Footer({ answer, onAskAgain }: { answer: Answer; onAskAgain: (() => void) | undefined }): JSX.Element | null {

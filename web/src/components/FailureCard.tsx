@@ -6,7 +6,12 @@ import { useTexts } from "../i18n";
 import type { Failure } from "../stream/events";
 import { WithCode } from "./WithCode";
 
-export function FailureCard({ failure, onRetry }: { failure: Failure; onRetry: () => void }): JSX.Element {
+interface Props {
+  failure: Failure;
+  onRetry: (() => void) | undefined; // undefined: the conversation has gone on
+}
+
+export function FailureCard({ failure, onRetry }: Props): JSX.Element {
   const texts = useTexts();
   const own = texts.failures[failure.code];
   const fix = failure.fix || own?.fix;
@@ -14,7 +19,7 @@ export function FailureCard({ failure, onRetry }: { failure: Failure; onRetry: (
     <Alert
       className="failure"
       type="error"
-      title={failure.title || own?.title || failure.code}
+      title={own?.title ?? texts.faults[failure.code] ?? (failure.title || failure.code)}
       description={
         <>
           <p>
@@ -34,9 +39,11 @@ export function FailureCard({ failure, onRetry }: { failure: Failure; onRetry: (
               </span>
             )}
           </p>
-          <Button size="small" onClick={onRetry}>
-            {texts.retry}
-          </Button>
+          {onRetry && (
+            <Button size="small" onClick={onRetry}>
+              {texts.retry}
+            </Button>
+          )}
         </>
       }
     />

@@ -45,6 +45,7 @@ function Explanation({ problem }: { problem: Problem }): JSX.Element {
   return (
     <>
       <p>
+        <strong>{texts.faults[problem.code] ?? problem.title}: </strong>
         <WithCode text={problem.cause} />
       </p>
       <p>
