@@ -146,6 +146,7 @@ class Site:
         self.replies: dict[str, tuple[int, bytes]] = {}  # by path with query; wins over files
         self.headers: dict[str, dict[str, str]] = {}
         self.asked: list[tuple[str, str, str]] = []  # method, path, Range
+        self.always: tuple[int, bytes] | None = None  # the same reply whatever is asked
         self.cut_after: int | None = None  # bytes of a body, then the connection breaks
         site = self
 
@@ -166,9 +167,9 @@ class Site:
         span = request.headers.get("Range", "")
         self.asked.append((request.command, request.path, span))
         path = request.path.split("?")[0]
-        status, body = self.replies.get(request.path, (200, self.files.get(path, b"")))
-        if request.path not in self.replies and path not in self.files:
-            status = 404
+        absent = (404, b"")
+        stored = (200, self.files[path]) if path in self.files else absent
+        status, body = self.always or self.replies.get(request.path, stored)
         start = int(span.removeprefix("bytes=").rstrip("-")) if span and status == 200 else 0
         request.send_response(206 if start else status)
         for name, value in self.headers.get(path, {}).items():

@@ -43,7 +43,7 @@ def test_other_errors_pass(tmp_path: Path) -> None:
 def test_no_inode_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     state = os.statvfs(tmp_path)
     full = os.statvfs_result([*state[:7], 0, *state[8:]])
-    monkeypatch.setattr(os, "statvfs", lambda path: full)
+    monkeypatch.setattr(os, "statvfs", lambda _: full)
     with pytest.raises(QwellError, match=r"inodes-full.*df -i"), writing(tmp_path):
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -55,6 +55,6 @@ def test_a_file_in_the_place_of_the_directory(tmp_path: Path) -> None:
 
 
 def test_a_real_full_disk(tmp_path: Path) -> None:
-    with pytest.raises(QwellError, match="disk-full"), writing(tmp_path):
-        with Path("/dev/full").open("wb") as full:
-            full.write(b"x")
+    full = Path("/dev/full").open("wb", buffering=0)  # noqa: SIM115  closed below
+    with full, pytest.raises(QwellError, match="disk-full"), writing(tmp_path):
+        full.write(b"x")

@@ -14,8 +14,8 @@ import pytest
 
 from qwell.config import Settings
 from qwell.errors import QwellError
-from qwell.weights import ensure, ensure_pack
-from qwell.weights.pack import PackWriter, verify_pack
+from qwell.weights import ensure, ensure_pack, pull
+from qwell.weights.pack import PackWriter, read_pack, verify_pack
 from qwell.weights.progress import Progress
 from qwell.weights.tiny import write_tiny_pack
 
@@ -131,7 +131,7 @@ def test_a_full_disk_is_seen_before_anything_is_written(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     usage = shutil.disk_usage(tmp_path)
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=1000))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1000))
     with pytest.raises(QwellError, match=r"disk-full.*the packed model"):
         ensure_pack(settings(write_gguf()))
     assert packs(tmp_path) == []
@@ -167,3 +167,27 @@ def test_the_package_itself_imports_nothing_heavy() -> None:
     """The doctor starts without numpy."""
     code = "import sys, qwell.weights; sys.exit('numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_pull_makes_a_damaged_pack_anew(
+    write_gguf: Callable[..., Path], settings: Callable[..., Settings]
+) -> None:
+    wanted = settings(write_gguf())
+    first = ensure_pack(wanted)
+    _, offset = read_pack(first.path).tensors["L0.up"]
+    data = bytearray(first.path.read_bytes())
+    data[offset + 500] ^= 1
+    first.path.write_bytes(data)
+    verify_pack(pull(wanted).path)
+
+
+def test_pull_does_not_touch_a_persons_own_pack(
+    settings: Callable[..., Settings], tmp_path: Path
+) -> None:
+    path = write_tiny_pack(tmp_path / "m.qpack")
+    data = bytearray(path.read_bytes())
+    data[read_pack(path).tensors["L0.up"][1]] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(QwellError, match=r"weights-corrupt.*L0\.up"):
+        pull(settings(path))
+    assert path.exists()

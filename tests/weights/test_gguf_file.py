@@ -78,6 +78,9 @@ def test_without_an_output_matrix_the_head_is_tied(write_gguf: Callable[..., Pat
         ({"leave_out": ("tokenizer.chat_template",)}, "chat-template-missing"),
         ({"leave_out": ("qwen2.block_count",)}, "config-json-missing"),
         ({"change": {"qwen2.attention.head_count": 5}}, "unsupported-architecture"),
+        ({"change": {"qwen2.attention.layer_norm_rms_epsilon": "x"}}, "config-json-missing"),
+        ({"change": {"tokenizer.ggml.merges": "a b"}}, "tokenizer-missing"),
+        ({"change": {"general.alignment": "x"}}, "weights-corrupt"),
     ],
 )
 def test_models_that_cannot_be_served(

@@ -142,27 +142,12 @@ def test_fetching_again_asks_for_the_list_only(modelscope: Hub, site: Any, tmp_p
 )
 @pytest.mark.parametrize("kind", ["modelscope", "huggingface"])
 def test_a_hub_that_refuses(
-    site: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: Any, status: int, fault: str
+    site: Any, tmp_path: Path, *, kind: Any, status: int, fault: str
 ) -> None:
-    refuse = (status, b'{"error": "no"}')
-    monkeypatch.setattr(site, "replies", AlwaysReplies(refuse))
+    site.always = (status, b'{"error": "no"}')
     with pytest.raises(QwellError) as refused:
         hubs.fetch(Hub("hub", site.url, kind), REPO, "auto", tmp_path / "models", unwatched)
     assert refused.value.fault == fault
-
-
-class AlwaysReplies(dict[str, tuple[int, bytes]]):
-    """The same reply whatever is asked."""
-
-    def __init__(self, reply: tuple[int, bytes]) -> None:
-        super().__init__()
-        self.reply = reply
-
-    def get(self, key: str, default: Any = None) -> tuple[int, bytes]:
-        return self.reply
-
-    def __contains__(self, key: object) -> bool:
-        return True
 
 
 @pytest.fixture

@@ -55,7 +55,7 @@ def test_an_unreadable_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
     (tmp_path / "x").write_bytes(b"GGUF")
     monkeypatch.setattr(Path, "open", refuse)
-    with pytest.raises(QwellError, match="permission-denied.*chmod"):
+    with pytest.raises(QwellError, match=r"permission-denied.*chmod"):
         refuse_impostor(tmp_path / "x", "a model")
 
 

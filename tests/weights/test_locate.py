@@ -112,6 +112,19 @@ def test_two_models_in_one_directory(write_gguf: Callable[..., Path]) -> None:
         at_path(write_gguf("a.gguf").parent, "path")
 
 
+def test_a_directory_that_may_not_be_entered(
+    places: Places, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """root may enter everything, so the refusal of the kernel is played."""
+
+    def refuse(path: Path) -> bool:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "exists", refuse)
+    with pytest.raises(QwellError, match=r"permission-denied.*secret"):
+        locate.locate(str(tmp_path / "secret"), "auto", places, unwatched)
+
+
 # ---- auto
 
 
@@ -168,9 +181,9 @@ def test_auto_goes_from_hub_to_hub_to_the_bundle(
         return refusing("download-interrupted")()
 
     listed = [hubs.Hub(name, "http://127.0.0.1:1", "huggingface") for name in ("one", "two")]
-    monkeypatch.setattr(hubs, "probe", lambda hubs, report: (listed, {}))
+    monkeypatch.setattr(hubs, "probe", lambda *_, **__: (listed, {}))
     monkeypatch.setattr(hubs, "fetch", fetch)
-    monkeypatch.setattr(locate, "fetch_bundle", lambda models, report, bundle: tmp_path / "b.gguf")
+    monkeypatch.setattr(locate, "fetch_bundle", lambda *_: tmp_path / "b.gguf")
     found = locate.locate("auto", "auto", places, unwatched)
     assert asked == ["one", "two"]
     assert (found.origin, found.name) == ("bundle", "Tiny")

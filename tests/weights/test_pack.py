@@ -99,7 +99,7 @@ def test_a_changed_tensor_is_found_by_name(tiny: Path) -> None:
         (lambda raw: raw[:5000], "weights-truncated"),
         (lambda raw: raw + b"x", "weights-corrupt"),
         (lambda raw: raw[:20], "weights-corrupt"),
-        (lambda raw: b"", "weights-corrupt"),
+        (lambda _: b"", "weights-corrupt"),
     ],
 )
 def test_a_wrong_size_is_refused(tiny: Path, damage: Callable[[bytes], bytes], fault: str) -> None:

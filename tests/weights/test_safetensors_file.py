@@ -146,6 +146,10 @@ def test_something_else_under_a_models_name(
         ({"hidden_size": 50}, "unsupported-architecture"),
         ({"hidden_size": "64"}, "config-json-missing"),
         ({"num_hidden_layers": 0}, "config-json-missing"),
+        ({"head_dim": -64}, "config-json-missing"),
+        ({"rms_norm_eps": "x"}, "config-json-missing"),
+        ({"rope_theta": -1}, "config-json-missing"),
+        ({"rope_parameters": "none"}, "config-json-missing"),
         ({"vocab_size": 100}, "tokenizer-mismatch"),
     ],
 )

@@ -5,15 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from qwell.weights.ensure import PackedModel, ensure_pack
+    from qwell.weights.ensure import PackedModel, ensure_pack, pull
     from qwell.weights.progress import Progress
 
-__all__ = ["PackedModel", "Progress", "ensure_pack"]
+__all__ = ["PackedModel", "Progress", "ensure_pack", "pull"]
 
 _HOMES = {
     "PackedModel": "qwell.weights.ensure",
     "Progress": "qwell.weights.progress",
     "ensure_pack": "qwell.weights.ensure",
+    "pull": "qwell.weights.ensure",
 }
 
 

@@ -9,7 +9,7 @@ import hashlib
 import http.client
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
@@ -29,7 +29,6 @@ def get_file(
     size: int,
     sha256: str,
     report: Callable[[int], None],
-    headers: Mapping[str, str] | None = None,
 ) -> Path:
     """Fetch url into target. Returns target.
 
@@ -41,7 +40,7 @@ def get_file(
     with writing(target.parent):
         for attempt in range(1, _ATTEMPTS + 1):
             try:
-                _continue(url, part, size, report, headers or {})
+                _continue(url, part, size, report)
                 break
             except urllib.error.HTTPError as error:
                 error.close()
@@ -84,14 +83,12 @@ def file_digest(path: Path, report: Callable[[int], None] = lambda _: None) -> s
     return digest.hexdigest()
 
 
-def _continue(
-    url: str, part: Path, size: int, report: Callable[[int], None], headers: Mapping[str, str]
-) -> None:
+def _continue(url: str, part: Path, size: int, report: Callable[[int], None]) -> None:
     with part.open("ab") as file:
         if file.tell() > size:
             _empty(file)
         if file.tell() < size:
-            request = urllib.request.Request(url, headers=dict(headers))  # noqa: S310  hubs' https URLs
+            request = urllib.request.Request(url)  # noqa: S310  hubs' https URLs
             if file.tell():
                 request.add_header("Range", f"bytes={file.tell()}-")
             with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as reply:  # noqa: S310  the same

@@ -21,10 +21,11 @@ from qwell.weights.disk import require_space, writing
 from qwell.weights.gguf_file import open_gguf
 from qwell.weights.locate import Located, Places, locate
 from qwell.weights.lock import alone_in
-from qwell.weights.pack import SUFFIX, VERSION, Pack, read_pack
+from qwell.weights.pack import SUFFIX, VERSION, Pack, read_pack, verify_pack
 from qwell.weights.progress import Progress, Report, unwatched
 from qwell.weights.safetensors_file import open_directory
 from qwell.weights.source import Source
+from qwell.weights.verify import discard_damaged
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +62,32 @@ def ensure_pack(
         return _checked(read_pack(located.path))
     target = packs_dir(settings) / _pack_name(located, settings.quant)
     return _ready(target) or _make(located, settings, target, report)
+
+
+def pull(
+    settings: Settings, report: Report = unwatched, *, places: Places | None = None
+) -> PackedModel:
+    """As ensure_pack, but compares all bytes with their digests first.
+
+    Damaged downloads and packs are removed and made anew. Raises as ensure_pack.
+    """
+    where = places or Places(models_dir(settings))
+    discard_damaged(locate(settings.model, settings.quant, where, report), report)
+    model = ensure_pack(settings, report, places=where)
+    if model.path.parent != packs_dir(settings):  # a person's own pack is not ours to delete
+        _verify(model.path, report)
+        return model
+    try:
+        _verify(model.path, report)
+    except QwellError as error:
+        log.warning("packing again: %s", error.found)
+        model.path.unlink()
+        return ensure_pack(settings, report, places=where)
+    return model
+
+
+def _verify(path: Path, report: Report) -> None:
+    verify_pack(path, lambda done, total: report(Progress("verify", done, total, path.name)))
 
 
 def _checked(pack: Pack) -> PackedModel:
@@ -118,7 +145,7 @@ def _make(located: Located, settings: Settings, target: Path, report: Report) ->
             return ready
         source = _open(located)
         try:
-            meta = _write(located, source, cast("Quant", settings.quant), target, report)
+            _write(located, source, cast("Quant", settings.quant), target, report)
         finally:
             source.close()
         _drop_older(target, _family(located, settings.quant))

@@ -42,6 +42,8 @@ _SCALARS = {
     10: "<Q", 11: "<q", 12: "<d",
 }  # fmt: skip
 _STRING, _ARRAY = 8, 9
+# What a header with changed bytes runs into: unknown numbers, keys of another type, deep nesting.
+_NONSENSE = (KeyError, TypeError, ZeroDivisionError, OverflowError, RecursionError)
 _Record = tuple[str, list[int], int, int]  # name, shape, type number, offset
 _FIELDS = {
     "hidden_size": "embedding_length",
@@ -163,7 +165,7 @@ def read_header(path: Path) -> tuple[dict[str, Any], dict[str, _Place]]:
             keys, places = _parse(path, _Cursor(data))
         except (struct.error, IndexError, MemoryError) as error:
             raise _truncated(path, len(data), "a complete header") from error
-        except (KeyError, ZeroDivisionError, OverflowError) as error:
+        except _NONSENSE as error:
             raise _corrupt(path, f"a header record that can't be read ({error!r})") from error
         end = max((place.end for place in places.values()), default=0)
         if end > len(data):
@@ -233,7 +235,7 @@ def _config(path: Path, keys: Mapping[str, Any], places: Mapping[str, _Place]) -
 def _tokenizer(path: Path, keys: Mapping[str, Any], n_vocab: int) -> dict[str, Any]:
     tokens = keys.get("tokenizer.ggml.tokens")
     merges = keys.get("tokenizer.ggml.merges")
-    if not tokens or not merges:
+    if not isinstance(tokens, list) or not isinstance(merges, list):
         raise no_tokenizer(path, "no tokenizer.ggml.tokens or tokenizer.ggml.merges")
     kind = (keys.get("tokenizer.ggml.model"), keys.get("tokenizer.ggml.pre"))
     if kind != ("gpt2", "qwen2") or len(tokens) > n_vocab:

@@ -59,6 +59,13 @@ def locate(model: str, quant: str, places: Places, report: Report) -> Located:
 
     Raises QwellError; see the functions below.
     """
+    try:
+        return _locate(model, quant, places, report)
+    except PermissionError as error:
+        raise unreadable(Path(error.filename or model)) from None
+
+
+def _locate(model: str, quant: str, places: Places, report: Report) -> Located:
     if model == "auto":
         return _auto(quant, places, report)
     path = Path(model).expanduser()

@@ -90,7 +90,11 @@ def weight_files(path: Path) -> list[Path]:
 
 def token_ids(tokenizer: Mapping[str, Any]) -> dict[str, int]:
     """Ids of the special tokens in a parsed tokenizer.json."""
-    return {token["content"]: token["id"] for token in tokenizer.get("added_tokens", [])}
+    added = tokenizer.get("added_tokens")
+    tokens = [t for t in added if isinstance(t, dict)] if isinstance(added, list) else []
+    return {
+        t["content"]: t["id"] for t in tokens if "content" in t and isinstance(t.get("id"), int)
+    }
 
 
 def _name(path: Path, raw: Mapping[str, Any]) -> str:
@@ -106,7 +110,7 @@ def _json(path: Path, error: Callable[[Path, str], QwellError]) -> dict[str, Any
         raise error(path, "it is absent")
     refuse_impostor(path, f"the model's {path.name}")
     try:
-        value = json.loads(path.read_bytes())
+        value = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as reason:
         raise error(path, f"no JSON: {reason}") from reason
     if not isinstance(value, dict):
@@ -202,7 +206,7 @@ def _tensors(
 
 def _tensor(path: Path, descriptor: int, name: str, entry: Mapping[str, Any], start: int) -> Tensor:
     block_type = TYPES[entry["dtype"]]
-    shape, (first_byte, last_byte) = entry["shape"], entry["data_offsets"]
+    shape, (first_byte, last_byte) = entry.get("shape", []), entry["data_offsets"]
     if not 1 <= len(shape) <= 2:
         raise _corrupt(path, f"tensor {name} of shape {shape}")
     rows, cols = (1, shape[0]) if len(shape) == 1 else shape

@@ -5,6 +5,7 @@ Knows the names of Hugging Face's config.json; GGUF keys are translated before t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -48,27 +49,38 @@ def checked_config(path: Path, raw: Mapping[str, Any]) -> dict[str, Any]:
     config["tie_word_embeddings"] = bool(raw.get("tie_word_embeddings", False))
     config["rope_theta"] = _rope_theta(path, raw)
     for name in _NEEDED[:-1]:
-        if not isinstance(config[name], int) or not 0 < config[name] < 1 << 31:
-            raise _unusable(path, f"{name} = {config[name]!r}", "a positive whole number")
+        _refuse_uncountable(path, name, config[name])
     config["head_dim"] = raw.get("head_dim") or (
         config["hidden_size"] // config["num_attention_heads"]
     )
+    _refuse_uncountable(path, "head_dim", config["head_dim"])
+    config["rms_norm_eps"] = _positive(path, "rms_norm_eps", config["rms_norm_eps"])
     _refuse_odd_sizes(path, config)
     if raw.get("use_sliding_window"):
         raise _not_computed(path, "sliding window attention")
     return config
 
 
+def _refuse_uncountable(path: Path, name: str, value: object) -> None:
+    if not isinstance(value, int) or not 0 < value < 1 << 31:
+        raise _unusable(path, f"{name} = {value!r}", "a positive whole number")
+
+
+def _positive(path: Path, name: str, value: object) -> float:
+    if not isinstance(value, int | float) or not 0 < value < math.inf:
+        raise _unusable(path, f"{name} = {value!r}", "a positive number")
+    return float(value)
+
+
 def _rope_theta(path: Path, raw: Mapping[str, Any]) -> float:
     """Older files have rope_theta and rope_scaling, newer ones rope_parameters."""
     rope = raw.get("rope_parameters") or raw.get("rope_scaling") or {}
+    if not isinstance(rope, Mapping):
+        raise _unusable(path, f"RoPE settings {rope!r}", "an object")
     kind = rope.get("rope_type", rope.get("type", "default"))
     if kind not in ("default", "none"):
         raise _not_computed(path, f"RoPE scaling of type {kind!r}")
-    theta = rope.get("rope_theta", raw.get("rope_theta", 10_000.0))
-    if not isinstance(theta, int | float) or not theta > 0:
-        raise _unusable(path, f"rope_theta = {theta!r}", "a positive number")
-    return float(theta)
+    return _positive(path, "rope_theta", rope.get("rope_theta", raw.get("rope_theta", 10_000.0)))
 
 
 def _refuse_odd_sizes(path: Path, config: Mapping[str, Any]) -> None:
