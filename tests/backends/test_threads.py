@@ -38,13 +38,19 @@ PLAIN = {0: "0", 1: "1", 2: "2", 3: "3"}
 def test_count(
     tmp_path: Path, siblings: dict[int, str], cpus: set[int], quota: str, count: int
 ) -> None:
-    assert default_threads(machine(tmp_path, siblings, quota), cpus).count == count
+    assert default_threads(machine(tmp_path, siblings, quota), cpus, {}).count == count
 
 
 def test_the_reason_names_what_decided(tmp_path: Path) -> None:
-    threads = default_threads(machine(tmp_path, PLAIN, "150000 100000"), {0, 1})
+    threads = default_threads(machine(tmp_path, PLAIN, "150000 100000"), {0, 1}, {})
     assert threads.why == "cgroup quota of 1.5 CPUs"
 
 
 def test_on_this_machine() -> None:
-    assert 1 <= default_threads().count <= len(os.sched_getaffinity(0))
+    assert 1 <= default_threads(environ={}).count <= len(os.sched_getaffinity(0))
+
+
+@pytest.mark.parametrize(("value", "count"), [("3", 3), ("0", 2), ("many", 2), ("", 2)])
+def test_the_usual_variable_is_honoured(tmp_path: Path, value: str, count: int) -> None:
+    root = machine(tmp_path, HYPER)
+    assert default_threads(root, {0, 1, 2, 3}, {"OMP_NUM_THREADS": value}).count == count

@@ -282,8 +282,19 @@ async def test_stop_while_loading_does_not_wait(
         waiting = asyncio.create_task(answer(supervisor, "hi"))
         await phase(supervisor, "loading" if "load_delay_s" in script else "restarting")
         async with asyncio.timeout(10):
-            await supervisor.stop(grace_s=30 if "load_crash" in script else 0)
+            await supervisor.stop(grace_s=30)
         assert only_end(await waiting) == Done("cancelled")
+
+
+async def test_stop_ends_a_child_that_hangs(supervised: Start) -> None:
+    patience = Patience(shutdown_s=0.5)
+    async with supervised({"hang_after": 1}, patience=patience) as supervisor:
+        running = supervisor.submit(request("hi"))
+        while not isinstance(await anext(running), Delta):
+            pass
+        async with asyncio.timeout(10):
+            await supervisor.stop(grace_s=0)
+        assert only_end([event async for event in running]) == Done("cancelled")
 
 
 async def test_nothing_is_accepted_after_stop(supervised: Start) -> None:

@@ -7,6 +7,7 @@ only; knows nothing of the engine.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,8 +34,15 @@ def physical_cores(cpus: set[int], root: Path = Path("/")) -> int:
     return len(cores)
 
 
-def default_threads(root: Path = Path("/"), cpus: set[int] | None = None) -> Threads:
+def default_threads(
+    root: Path = Path("/"),
+    cpus: set[int] | None = None,
+    environ: Mapping[str, str] = os.environ,
+) -> Threads:
     """At least 1. cpus: logical CPUs this process may run on; None asks the kernel."""
+    wanted = environ.get("OMP_NUM_THREADS", "")
+    if wanted.isdecimal() and int(wanted) > 0:
+        return Threads(int(wanted), "OMP_NUM_THREADS")
     usable = os.sched_getaffinity(0) if cpus is None else cpus
     cores = physical_cores(usable, root)
     quota = cgroup.cpu_quota(root)

@@ -18,17 +18,22 @@ def inference_failed(error: Exception) -> QwellError:
     if isinstance(error, QwellError):
         return error
     if isinstance(error, MemoryError):
-        return QwellError(
-            "insufficient-ram",
-            found="no memory left for this step",
-            expected="memory for the conversations that run at once",
-            fix="lower --parallel or --ctx-size, or give the program more memory",
-        )
+        return out_of_memory()
     return QwellError(
         "inference-failed",
         found=f"the engine raised {type(error).__name__}: {error}",
         expected="logits for every row",
         fix="send the message again; if it happens again, run `qwell doctor`",
+    )
+
+
+def out_of_memory() -> QwellError:
+    """An allocation was refused."""
+    return QwellError(
+        "insufficient-ram",
+        found="an allocation that the system refused",
+        expected="memory for the weights and the conversations that run at once",
+        fix="lower --parallel or --ctx-size, or give the program more memory",
     )
 
 

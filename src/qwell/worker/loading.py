@@ -95,10 +95,14 @@ def _load_script() -> dict[str, Any]:
 def _ensure_pack(settings: Settings, report: Report) -> tuple[Path, Mapping[str, Any]]:
     from qwell.weights import ensure_pack
 
+    best = 0.0  # a stage of unknown size must not turn the bar back
+
     def forward(progress: Progress) -> None:
+        nonlocal best
         low, high = _SPANS[progress.stage]
         done = progress.done / progress.total if progress.total else 0.0
-        report(low + (high - low) * min(1.0, done), progress.stage)
+        best = max(best, low + (high - low) * min(1.0, done))
+        report(best, progress.stage)
 
     packed = ensure_pack(settings, forward)
     return packed.path, packed.meta

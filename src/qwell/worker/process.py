@@ -18,13 +18,16 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from qwell import log
+from qwell.backends.registry import import_failed
 from qwell.config import Settings
 from qwell.core import Request, event_to_dict
+from qwell.engine.failure import out_of_memory
 from qwell.errors import QwellError
 from qwell.worker import protocol
 
 if TYPE_CHECKING:
     from qwell.engine.engine import Engine, Events
+    from qwell.worker.loading import Loaded
 
 BEAT_S = 1.0
 _log = logging.getLogger(__name__)
@@ -64,11 +67,14 @@ class Worker:
 
     def read_commands(self, fd: int) -> None:
         """Until end of file, which means that the parent is gone. Also while a step runs."""
-        for line in _lines(fd):
-            command = protocol.decode(line)
-            if command["op"] == "shutdown" and self.engine is None:
-                break
-            self.commands.put(command)
+        try:
+            for line in _lines(fd):
+                command = protocol.decode(line)
+                if command["op"] == "shutdown" and self.engine is None:
+                    break
+                self.commands.put(command)
+        except protocol.ProtocolError:
+            _log.exception("this is not the parent")
         _vanish()
 
     def beat(self) -> None:
@@ -131,30 +137,38 @@ def main() -> int:
     settings = _settings(worker.commands.get()["settings"])
     log.configure(settings.log_format, settings.log_level)
     try:
-        return _run(worker, settings)
+        loaded = _load(worker, settings)
     except QwellError as error:
         _log.error("%s", error, extra={"fault": error.fault})
         reports.status("failed", error=error.to_dict())
         return 1
+    worker.engine = loaded.engine
+    reports.status("ready", model=loaded.model)
+    _log.info("model ready", extra={"model": loaded.model})
+    worker.serve(loaded.engine)
+    loaded.close()
+    return 0
 
 
 def _settings(values: dict[str, Any]) -> Settings:
     return Settings(**{**values, "cors_origin": tuple(values["cors_origin"])})
 
 
-def _run(worker: Worker, settings: Settings) -> int:
-    from qwell.worker.loading import load  # heavy: after the beats have begun
+def _load(worker: Worker, settings: Settings) -> Loaded:
+    """Raises QwellError. The heavy imports happen here: after the beats have begun."""
 
-    worker.reports.status("loading", progress=0.0, stage="import")
-    loaded = load(
-        settings, lambda done, stage: worker.reports.status("loading", progress=done, stage=stage)
-    )
-    worker.engine = loaded.engine
-    worker.reports.status("ready", model=loaded.model)
-    _log.info("model ready", extra={"model": loaded.model})
-    worker.serve(loaded.engine)
-    loaded.close()
-    return 0
+    def report(done: float, stage: str) -> None:
+        worker.reports.status("loading", progress=done, stage=stage)
+
+    report(0.0, "import")
+    try:
+        from qwell.worker.loading import load
+
+        return load(settings, report)
+    except ImportError as error:
+        raise import_failed(settings.engine, error) from error
+    except MemoryError as error:
+        raise out_of_memory() from error
 
 
 if __name__ == "__main__":

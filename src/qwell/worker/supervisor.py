@@ -41,6 +41,7 @@ class Patience:
     longest_backoff_s: float = 30.0
     healthy_after_s: float = 60.0  # a child that served this long starts again at first_backoff_s
     max_load_crashes: int = 3
+    shutdown_s: float = 5.0
 
 
 class Supervisor:
@@ -78,25 +79,29 @@ class Supervisor:
     async def stop(self, grace_s: float = 10.0) -> None:
         """Let running answers end within grace_s, cancel the rest, end the child."""
         self._stop_wanted.set()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._idle.wait(), grace_s if self._child else 0)
+        if self.status.phase == "ready":
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._idle.wait(), grace_s)
         for request_id in list(self._mailboxes):
             await self.cancel(request_id)
         if self._child is not None:
             self._child.send({"op": "shutdown"})
-        if self._life is not None:
-            done, _ = await asyncio.wait({self._life}, timeout=5.0)
-            if not done:
-                self._kill()
-                self._life.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._life
-            self._life = None
+        await self._end_life()
         self._end_all(Done("cancelled"))
         self._set(phase="stopped", pid=None)
 
+    async def _end_life(self) -> None:
+        """Wait for the child's end; one that does not end by itself is killed."""
+        if self._life is None:
+            return
+        await asyncio.wait({self._life}, timeout=self._patience.shutdown_s)
+        if self._child is not None:
+            self._child.kill()
+        await self._life
+        self._life = None
+
     async def restart(self) -> None:
-        """Start anew, e.g. after a fix: running answers end with worker-crashed."""
+        """Start anew, e.g. after a fix. Running answers are cancelled."""
         await self.stop(grace_s=0)
         await self.start()
 
@@ -263,10 +268,6 @@ class Supervisor:
             await asyncio.sleep(self._patience.tick_s)
         child.kill()
         return verdict
-
-    def _kill(self) -> None:
-        if self._child is not None:
-            self._child.kill()
 
     # -- what the child reports
 
