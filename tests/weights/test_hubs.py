@@ -150,6 +150,15 @@ def test_a_hub_that_refuses(
     assert refused.value.fault == fault
 
 
+@pytest.mark.parametrize("kind", ["modelscope", "huggingface"])
+def test_a_hub_that_has_gone(tmp_path: Path, kind: Any) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        hub = Hub("hub", f"http://127.0.0.1:{unused.getsockname()[1]}", kind)
+        with pytest.raises(QwellError, match=r"download-interrupted.*refused"):
+            hubs.fetch(hub, REPO, "auto", tmp_path / "models", unwatched)
+
+
 @pytest.fixture
 def huggingface(
     site: Any, write_directory: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -184,7 +184,7 @@ def _result(directory: Path, files: Sequence[RemoteFile]) -> Path:
 
 def _fetch_huggingface(hub: Hub, repo: str, quant: str, report: Report) -> Path:
     from huggingface_hub import HfApi, constants, snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub.errors import HfHubHTTPError
     from huggingface_hub.utils.tqdm import disable_progress_bars
 
     disable_progress_bars()  # the caller shows progress
@@ -203,9 +203,17 @@ def _fetch_huggingface(hub: Hub, repo: str, quant: str, report: Report) -> Path:
                 )
     except HfHubHTTPError as error:
         raise _refused(hub, repo, getattr(error.response, "status_code", 0), str(error)) from error
-    except (LocalEntryNotFoundError, ConnectionError, TimeoutError) as error:
+    except _client_errors() as error:
         raise _broken_off(hub, repo, str(error)) from error
     return _result(Path(folder), files)
+
+
+def _client_errors() -> tuple[type[Exception], ...]:
+    """What a broken connection raises; the hub's HTTP client is another one in every version."""
+    from huggingface_hub.errors import HfHubHTTPError
+
+    clients = (base for base in HfHubHTTPError.__bases__ if issubclass(base, Exception))
+    return (*clients, OSError)
 
 
 def _remote(sibling: Any) -> RemoteFile:
