@@ -27,6 +27,13 @@ def _missing(what: str) -> NoReturn:
     pytest.skip(what)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Browser tests last: until it is closed, Playwright's synchronous interface occupies the
+    thread's event loop, and no asynchronous test can run.
+    """
+    items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
+
+
 @pytest.fixture
 def free_port() -> int:
     """A loopback port that nobody listened on a moment ago."""
