@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,16 +44,18 @@ def load(settings: Settings, report: Report) -> Loaded:
     started = time.monotonic()
     meta: Mapping[str, Any]
     if settings.engine == "scripted":
-        path, meta, text = Path(), _load_script(), scripted_text()
+        path, meta = Path(), _load_script()
     else:
         path, meta = _ensure_pack(settings, report)
-        text = Text.from_meta(meta)
     threads = Threads(settings.threads, "as set") if settings.threads else default_threads()
     n_ctx, n_slots = _sizes(settings, path, meta.get("config"))
     report(0.97, "start")
-    backend = create_backend(
-        settings.engine, path, n_ctx=n_ctx, n_slots=n_slots, n_threads=threads.count
-    )
+    with ThreadPoolExecutor(1) as pool:  # both take long, and leave Python's lock alone
+        building = pool.submit(_build_text, settings.engine, meta)
+        backend = create_backend(
+            settings.engine, path, n_ctx=n_ctx, n_slots=n_slots, n_threads=threads.count
+        )
+        text = building.result()
     _check_vocabulary(text, backend.limits.n_vocab)
     model = {
         "name": text.name,
@@ -68,6 +71,10 @@ def load(settings: Settings, report: Report) -> Loaded:
         "load_s": round(time.monotonic() - started, 3),
     }
     return Loaded(Engine(backend, text), model, backend.close)
+
+
+def _build_text(engine: str, meta: Mapping[str, Any]) -> Text:
+    return scripted_text() if engine == "scripted" else Text.from_meta(meta)
 
 
 def scripted_text() -> Text:
