@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -140,7 +141,9 @@ def serve(free_port: int, tmp_path: Path) -> Iterator[Serve]:
 @pytest.fixture(scope="session")
 def echo_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A shared server that says what it is told, unless it is told to explode."""
-    port = 20000 + os.getpid() % 20000
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
     log = tmp_path_factory.mktemp("echo") / "serve.log"
     script = {"token_delay_s": 0.002, "fail_after": 3, "when": "explode"}
     with running_server(port, log, "--engine", "scripted", **script) as url:

@@ -1,6 +1,6 @@
 /**
  * Model output as React nodes. HTML in it is text like any other, so there is nothing to
- * sanitise; the only attribute taken from it is a link's address, and only for some schemes.
+ * sanitise (docs/adr/0011-markdown-as-nodes.md); the only attribute taken from it is a link's address, and only for some schemes.
  */
 
 import type { Token, Tokens } from "marked";
