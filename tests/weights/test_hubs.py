@@ -200,3 +200,16 @@ def test_what_was_fetched_is_found_in_the_cache(huggingface: Hub, tmp_path: Path
     found = hubs.cached_snapshot(REPO, {"HF_HUB_CACHE": str(tmp_path / "hf")})
     assert found == folder
     assert hubs.cached_snapshot("someone/else", {"HF_HOME": str(tmp_path)}) is None
+
+
+def test_the_hub_cache_follows_its_variables(tmp_path: Path) -> None:
+    folder = tmp_path / "huggingface" / "hub" / "models--a--b"
+    (folder / "snapshots" / "rev").mkdir(parents=True)
+    (folder / "refs").mkdir()
+    (folder / "refs" / "main").write_text("rev")
+    for environ in (
+        {"XDG_CACHE_HOME": str(tmp_path)},
+        {"HF_HOME": str(tmp_path / "huggingface")},
+        {"HF_HUB_CACHE": str(tmp_path / "huggingface" / "hub")},
+    ):
+        assert hubs.cached_snapshot("a/b", environ) == folder / "snapshots" / "rev"

@@ -133,7 +133,8 @@ def cached_snapshot(repo: str, environ: Mapping[str, str] = os.environ) -> Path 
 
     Reads the documented layout instead of importing huggingface_hub, which takes a second.
     """
-    home = environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface"
+    base = environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    home = environ.get("HF_HOME") or Path(base) / "huggingface"
     hub = Path(environ.get("HF_HUB_CACHE") or Path(home) / "hub").expanduser()
     folder = hub / f"models--{repo.replace('/', '--')}"
     try:

@@ -220,6 +220,10 @@ def _listing(path: Path) -> list[str]:
         raise unreadable(path) from None
 
 
+def _shown(names: list[str]) -> str:
+    return ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
+
+
 def _holds_files(path: Path) -> bool:
     return path.is_file() or (path.is_dir() and bool(_listing(path)))
 
@@ -227,7 +231,7 @@ def _holds_files(path: Path) -> bool:
 def _absent(path: Path) -> QwellError:
     full = path.absolute()
     mount = next((p for p in full.parents if p.is_dir()), full)
-    holds = ", ".join(_listing(mount)[:8]) or "nothing"
+    holds = _shown(_listing(mount)) or "nothing"
     return QwellError(
         "model-path-missing",
         found=f"no {full} (working directory {Path.cwd()}; {mount} holds {holds})",
@@ -259,7 +263,7 @@ def _empty(path: Path) -> QwellError:
 
 
 def _nothing_known(path: Path, names: list[str]) -> QwellError:
-    shown = ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
+    shown = _shown(names)
     if all(n.endswith(_PARTIAL) or n.startswith(".") for n in names):
         return QwellError(
             "download-interrupted",
