@@ -21,8 +21,9 @@ nb::object forward(Model& model, const Ids& tokens, const Ids& slots, const Ids&
   if (slots.size() != tokens.size() || positions.size() != tokens.size()) {
     throw std::invalid_argument("tokens, slots and positions differ in length");
   }
-  const Rows rows{tokens.data(), slots.data(), positions.data(), static_cast<int>(tokens.size()),
-                  outputs.data(), static_cast<int>(outputs.size())};
+  const Rows rows{tokens.data(),    slots.data(),
+                  positions.data(), static_cast<int>(tokens.size()),
+                  outputs.data(),   static_cast<int>(outputs.size())};
   const size_t padded = static_cast<size_t>(model.config().n_vocab_padded);
   auto logits = std::make_unique<float[]>(outputs.size() * padded);
   bool finished = false;
@@ -34,8 +35,8 @@ nb::object forward(Model& model, const Ids& tokens, const Ids& slots, const Ids&
   float* data = logits.get();
   nb::capsule owner(logits.release(), [](void* p) noexcept { delete[] static_cast<float*>(p); });
   const size_t n_vocab = static_cast<size_t>(model.config().n_vocab);
-  return nb::cast(Floats(data, {outputs.size(), n_vocab}, owner,
-                         {static_cast<int64_t>(padded), 1}));
+  return nb::cast(
+      Floats(data, {outputs.size(), n_vocab}, owner, {static_cast<int64_t>(padded), 1}));
 }
 
 }  // namespace
@@ -44,9 +45,9 @@ nb::object forward(Model& model, const Ids& tokens, const Ids& slots, const Ids&
 NB_MODULE(_native, m) {
   using qwell::Model;
   nb::class_<Model>(m, "Model")
-      .def(nb::init<const std::string&, int, int, int, const std::string&, bool>(),
+      .def(nb::init<const std::string&, int, int, int, const std::string&, bool, bool>(),
            nb::arg("path"), nb::arg("n_ctx"), nb::arg("n_slots"), nb::arg("n_threads"),
-           nb::arg("isa") = "auto", nb::arg("huge_pages") = true,
+           nb::arg("isa") = "auto", nb::arg("huge_pages") = true, nb::arg("precise") = false,
            nb::call_guard<nb::gil_scoped_release>())
       .def("forward", &qwell::forward, nb::arg("tokens"), nb::arg("slots"), nb::arg("positions"),
            nb::arg("outputs"), nb::arg("exact") = false)

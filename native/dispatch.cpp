@@ -38,10 +38,10 @@ int64_t attention_work(int n_tokens, int n_heads, int head_dim) {
 const Kernels& choose_kernels(const char* name) {
   const Choice choices[] = {
 #if defined(__x86_64__)
-      {has_avx512vnni(), avx512vnni_kernels, "avx512vnni"},
-      {has_avx2(), avx2_kernels, "avx2"},
+    {has_avx512vnni(), avx512vnni_kernels, "avx512vnni"},
+    {has_avx2(), avx2_kernels, "avx2"},
 #endif
-      {true, portable_kernels, "portable"},
+    {true, portable_kernels, "portable"},
   };
   for (const Choice& choice : choices) {
     const bool named = std::strcmp(name, choice.name) == 0;

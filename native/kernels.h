@@ -46,8 +46,8 @@ struct Attention {
   float* work;
 };
 
-constexpr int kAttentionTokens = 4;     // most tokens of one Attention
-constexpr int kAttentionSpan = 64;      // positions that are scored at once
+constexpr int kAttentionTokens = 4;  // most tokens of one Attention
+constexpr int kAttentionSpan = 64;   // positions that are scored at once
 
 struct Kernels {
   const char* name;
@@ -59,8 +59,10 @@ struct Kernels {
                  int64_t stride, bool accumulate, uint8_t* panel);
   // Dot product of one row of a `lo` plane with tile-of-one activations: sum d * (lo - 7.5) . x
   float (*dot_lo)(const uint8_t* row, const Activations& x);
-  // Quantise n values of one token, from column 32 * first_block on.
-  void (*quantize)(const float* x, int n, const Activations& to, int token, int first_block);
+  // Quantise n values of one token, from column 32 * first_block on. rest: null, or where what
+  // rounding took away goes; may be x.
+  void (*quantize)(const float* x, int n, const Activations& to, int token, int first_block,
+                   float* rest);
   void (*rms_norm)(const float* x, const float* weight, float eps, int n, float* out);
   // gate[i] = silu(gate[i]) * up[i]
   void (*silu_mul)(float* gate, const float* up, int n);
@@ -108,10 +110,14 @@ struct Decoding {
 };
 static constexpr Decoding decoding_of(Kind kind) {
   switch (kind) {
-    case Kind::q8: return {-128.0f, 1.0f};
-    case Kind::q5: return {-16.0f, 1.0f};
-    case Kind::hi: return {-120.5f / 16.0f, 16.0f};  // the low nibble counts as its mean, 7.5
-    default: return {0.0f, 1.0f};
+    case Kind::q8:
+      return {-128.0f, 1.0f};
+    case Kind::q5:
+      return {-16.0f, 1.0f};
+    case Kind::hi:
+      return {-120.5f / 16.0f, 16.0f};  // the low nibble counts as its mean, 7.5
+    default:
+      return {0.0f, 1.0f};
   }
 }
 

@@ -69,8 +69,6 @@ void KvCache::copy(int source, int target, int n) {
   }
 }
 
-void KvCache::release(int slot) {
-  madvise(head(slot, 0, 0), slot_halves_ * 2, MADV_DONTNEED);
-}
+void KvCache::release(int slot) { madvise(head(slot, 0, 0), slot_halves_ * 2, MADV_DONTNEED); }
 
 }  // namespace qwell

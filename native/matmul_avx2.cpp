@@ -14,9 +14,9 @@ namespace {
 // Sums must live in registers, so loops over tokens and quads are unrolled whole.
 #define QWELL_UNROLL _Pragma("GCC unroll 16")
 
-constexpr int kTile = 4;          // 2 half groups x 4 tokens of int16 sums stay in registers
-constexpr int kPanelTokens = 3;   // from here on unpacking once for all tiles pays
-constexpr int kAhead = 2048;      // bytes prefetched ahead of the plane being read
+constexpr int kTile = 4;         // 2 half groups x 4 tokens of int16 sums stay in registers
+constexpr int kPanelTokens = 3;  // from here on unpacking once for all tiles pays
+constexpr int kAhead = 2048;     // bytes prefetched ahead of the plane being read
 
 inline __m256i load(const uint8_t* p) {
   return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
@@ -61,7 +61,6 @@ struct Source {
     }
   }
 };
-
 
 // dot[t] of one half group and block, from packed nibbles
 template <Kind kind, int T>
@@ -180,8 +179,8 @@ void packed(const Group& g, const Activations& x, int first, float* y, int64_t s
     QWELL_UNROLL
     for (int half = 0; half < 2; ++half) {
       __m256i dot[T];
-      dots_packed<kind, T>(quants + half * 32, g.bits + b * kVector + half * 32,
-                           q + b * kBlock * T, dot);
+      dots_packed<kind, T>(quants + half * 32, g.bits + b * kVector + half * 32, q + b * kBlock * T,
+                           dot);
       const __m256 d = scales(g.d + b * kLanes + half * 8);
       QWELL_UNROLL
       for (int t = 0; t < T; ++t) {
@@ -219,8 +218,8 @@ void unpacked(const Group& g, const uint8_t* panel, const Activations& x, int fi
         __m256 sum = _mm256_load_ps(total[half][t]);
         sum = _mm256_fmadd_ps(d, scaled<kind>(dot[half][t], dx[b * T + t], sx[b * T + t]), sum);
         if constexpr (kind == Kind::q4) {
-          sum = _mm256_fmadd_ps(scales(g.m + b * kLanes + half * 8),
-                                _mm256_set1_ps(sx[b * T + t]), sum);
+          sum = _mm256_fmadd_ps(scales(g.m + b * kLanes + half * 8), _mm256_set1_ps(sx[b * T + t]),
+                                sum);
         }
         _mm256_store_ps(total[half][t], sum);
       }
@@ -278,10 +277,17 @@ void groups(const Tensor& w, int begin, int end, const Activations& x, float* ou
     for (int first = 0; first < x.m; first += kTile) {
       float* y = out + first * stride + group * kLanes;
       switch (x.m - first) {
-        case 1: one_tile<kind, 1>(g, panel, x, first, y, stride, accumulate); break;
-        case 2: one_tile<kind, 2>(g, panel, x, first, y, stride, accumulate); break;
-        case 3: one_tile<kind, 3>(g, panel, x, first, y, stride, accumulate); break;
-        default: one_tile<kind, kTile>(g, panel, x, first, y, stride, accumulate);
+        case 1:
+          one_tile<kind, 1>(g, panel, x, first, y, stride, accumulate);
+          break;
+        case 2:
+          one_tile<kind, 2>(g, panel, x, first, y, stride, accumulate);
+          break;
+        case 3:
+          one_tile<kind, 3>(g, panel, x, first, y, stride, accumulate);
+          break;
+        default:
+          one_tile<kind, kTile>(g, panel, x, first, y, stride, accumulate);
       }
     }
   }
@@ -290,11 +296,16 @@ void groups(const Tensor& w, int begin, int end, const Activations& x, float* ou
 void matmul(const Tensor& w, int begin, int end, const Activations& x, float* out, int64_t stride,
             bool accumulate, uint8_t* panel) {
   switch (w.kind) {
-    case Kind::q8: return groups<Kind::q8>(w, begin, end, x, out, stride, accumulate, panel);
-    case Kind::q5: return groups<Kind::q5>(w, begin, end, x, out, stride, accumulate, panel);
-    case Kind::q4: return groups<Kind::q4>(w, begin, end, x, out, stride, accumulate, panel);
-    case Kind::hi: return groups<Kind::hi>(w, begin, end, x, out, stride, accumulate, panel);
-    default: return;
+    case Kind::q8:
+      return groups<Kind::q8>(w, begin, end, x, out, stride, accumulate, panel);
+    case Kind::q5:
+      return groups<Kind::q5>(w, begin, end, x, out, stride, accumulate, panel);
+    case Kind::q4:
+      return groups<Kind::q4>(w, begin, end, x, out, stride, accumulate, panel);
+    case Kind::hi:
+      return groups<Kind::hi>(w, begin, end, x, out, stride, accumulate, panel);
+    default:
+      return;
   }
 }
 

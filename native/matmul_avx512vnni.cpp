@@ -11,9 +11,9 @@ namespace {
 // Sums must live in registers, so loops over tokens and quads are unrolled whole.
 #define QWELL_UNROLL _Pragma("GCC unroll 16")
 
-constexpr int kTile = 12;          // 12 integer and 12 float sums stay in registers
-constexpr int kPanelTokens = 24;   // from here on unpacking once for all tiles pays
-constexpr int kAhead = 2048;       // bytes prefetched ahead of the plane being read
+constexpr int kTile = 12;         // 12 integer and 12 float sums stay in registers
+constexpr int kPanelTokens = 24;  // from here on unpacking once for all tiles pays
+constexpr int kAhead = 2048;      // bytes prefetched ahead of the plane being read
 
 inline __m512i load(const uint8_t* p) { return _mm512_loadu_si512(p); }
 
@@ -40,8 +40,8 @@ inline void unpack(const uint8_t* quants, const uint8_t* bits, __m512i u[kQuads]
     for (int v = 0; v < 4; ++v) {
       u[v] = _mm512_ternarylogic_epi64(u[v], _mm512_slli_epi16(b, static_cast<unsigned>(4 - v)),
                                        fifth, kOrAnd);
-      u[v + 4] = _mm512_ternarylogic_epi64(
-          u[v + 4], _mm512_srli_epi16(b, static_cast<unsigned>(v)), fifth, kOrAnd);
+      u[v + 4] = _mm512_ternarylogic_epi64(u[v + 4], _mm512_srli_epi16(b, static_cast<unsigned>(v)),
+                                           fifth, kOrAnd);
     }
   }
 }
@@ -174,18 +174,30 @@ template <Kind kind>
 void tile(int width, const Group& g, const uint8_t* panel, const Activations& x, int first,
           float* y, int64_t stride, bool accumulate) {
   switch (width) {
-    case 1: return one_tile<kind, 1>(g, panel, x, first, y, stride, accumulate);
-    case 2: return one_tile<kind, 2>(g, panel, x, first, y, stride, accumulate);
-    case 3: return one_tile<kind, 3>(g, panel, x, first, y, stride, accumulate);
-    case 4: return one_tile<kind, 4>(g, panel, x, first, y, stride, accumulate);
-    case 5: return one_tile<kind, 5>(g, panel, x, first, y, stride, accumulate);
-    case 6: return one_tile<kind, 6>(g, panel, x, first, y, stride, accumulate);
-    case 7: return one_tile<kind, 7>(g, panel, x, first, y, stride, accumulate);
-    case 8: return one_tile<kind, 8>(g, panel, x, first, y, stride, accumulate);
-    case 9: return one_tile<kind, 9>(g, panel, x, first, y, stride, accumulate);
-    case 10: return one_tile<kind, 10>(g, panel, x, first, y, stride, accumulate);
-    case 11: return one_tile<kind, 11>(g, panel, x, first, y, stride, accumulate);
-    default: return one_tile<kind, kTile>(g, panel, x, first, y, stride, accumulate);
+    case 1:
+      return one_tile<kind, 1>(g, panel, x, first, y, stride, accumulate);
+    case 2:
+      return one_tile<kind, 2>(g, panel, x, first, y, stride, accumulate);
+    case 3:
+      return one_tile<kind, 3>(g, panel, x, first, y, stride, accumulate);
+    case 4:
+      return one_tile<kind, 4>(g, panel, x, first, y, stride, accumulate);
+    case 5:
+      return one_tile<kind, 5>(g, panel, x, first, y, stride, accumulate);
+    case 6:
+      return one_tile<kind, 6>(g, panel, x, first, y, stride, accumulate);
+    case 7:
+      return one_tile<kind, 7>(g, panel, x, first, y, stride, accumulate);
+    case 8:
+      return one_tile<kind, 8>(g, panel, x, first, y, stride, accumulate);
+    case 9:
+      return one_tile<kind, 9>(g, panel, x, first, y, stride, accumulate);
+    case 10:
+      return one_tile<kind, 10>(g, panel, x, first, y, stride, accumulate);
+    case 11:
+      return one_tile<kind, 11>(g, panel, x, first, y, stride, accumulate);
+    default:
+      return one_tile<kind, kTile>(g, panel, x, first, y, stride, accumulate);
   }
 }
 
@@ -210,11 +222,16 @@ void groups(const Tensor& w, int begin, int end, const Activations& x, float* ou
 void matmul(const Tensor& w, int begin, int end, const Activations& x, float* out, int64_t stride,
             bool accumulate, uint8_t* panel) {
   switch (w.kind) {
-    case Kind::q8: return groups<Kind::q8>(w, begin, end, x, out, stride, accumulate, panel);
-    case Kind::q5: return groups<Kind::q5>(w, begin, end, x, out, stride, accumulate, panel);
-    case Kind::q4: return groups<Kind::q4>(w, begin, end, x, out, stride, accumulate, panel);
-    case Kind::hi: return groups<Kind::hi>(w, begin, end, x, out, stride, accumulate, panel);
-    default: return;
+    case Kind::q8:
+      return groups<Kind::q8>(w, begin, end, x, out, stride, accumulate, panel);
+    case Kind::q5:
+      return groups<Kind::q5>(w, begin, end, x, out, stride, accumulate, panel);
+    case Kind::q4:
+      return groups<Kind::q4>(w, begin, end, x, out, stride, accumulate, panel);
+    case Kind::hi:
+      return groups<Kind::hi>(w, begin, end, x, out, stride, accumulate, panel);
+    default:
+      return;
   }
 }
 
@@ -226,8 +243,7 @@ float dot_lo(const uint8_t* row, const Activations& x) {
   float centre = 0;
   for (int b = 0; b < n_blocks; ++b) {
     const __m128i pair = _mm_loadu_si128(reinterpret_cast<const __m128i*>(row + b * 16));
-    const __m256i u =
-        _mm256_and_si256(_mm256_set_m128i(_mm_srli_epi16(pair, 4), pair), low);
+    const __m256i u = _mm256_and_si256(_mm256_set_m128i(_mm_srli_epi16(pair, 4), pair), low);
     const __m256i q = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x.q + b * kBlock));
     const __m256i dot = _mm256_dpbusd_epi32(_mm256_setzero_si256(), u, q);
     const float scale = _cvtsh_ss(d[b]);

@@ -50,7 +50,8 @@ void matmul(const Tensor& w, int begin, int end, const Activations& x, float* ou
         const float sum = sx[block * tile.width + t];
         for (int row = 0; row < kLanes; ++row) {
           const int i = block * kLanes + row;
-          sums[row] += half_to_float(d[i]) * (scale * static_cast<float>(dots[row]) + how.offset * sum);
+          sums[row] +=
+              half_to_float(d[i]) * (scale * static_cast<float>(dots[row]) + how.offset * sum);
           if (w.kind == Kind::q4) sums[row] += half_to_float(minima[i]) * sum;
         }
       }

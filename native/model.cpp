@@ -10,12 +10,12 @@
 namespace qwell {
 namespace {
 
-constexpr int kAlone = 8;            // below this many rows every thread quantises for itself
-constexpr int kFeedForward = 2;      // groups of gate and up that make one block of the product
-constexpr int kChunks = 4;           // pieces per thread of a matrix: a slow core gets fewer
+constexpr int kAlone = 8;        // below this many rows every thread quantises for itself
+constexpr int kFeedForward = 2;  // groups of gate and up that make one block of the product
+constexpr int kChunks = 4;       // pieces per thread of a matrix: a slow core gets fewer
 constexpr int kHeadChunks = 16;
-constexpr int kStride = 64;           // logits that are looked at together for one near the best
-constexpr float kMargin = 12.0f;     // e^-12: what lies further below the best is never sampled
+constexpr int kStride = 64;       // logits that are looked at together for one near the best
+constexpr float kMargin = 12.0f;  // e^-12: what lies further below the best is never sampled
 
 int row_width(const Config& c) { return (c.n_head + 2 * c.n_kv_head) * c.head_dim; }
 
@@ -23,13 +23,28 @@ size_t times(int a, int b) { return static_cast<size_t>(a) * static_cast<size_t>
 
 }  // namespace
 
-Model::Model(const std::string& path, int n_ctx, int n_slots, int n_threads,
-             const std::string& isa, bool huge_pages)
+void Buffer::resize(int m, int cols, bool precise) {
+  for (Part* part : {&main_, &rest_}) {
+    const int rows = part == &main_ || precise ? m : 0;
+    part->q.resize(times(rows, cols));
+    part->d.resize(times(rows, cols / kBlock));
+    part->s.resize(times(rows, cols / kBlock));
+  }
+}
+
+Rounded Buffer::rows(int m, int cols, int width) {
+  return {{main_.q.data(), main_.d.data(), main_.s.data(), m, cols, width},
+          {rest_.q.data(), rest_.d.data(), rest_.s.data(), m, cols, width}};
+}
+
+Model::Model(const std::string& path, int n_ctx, int n_slots, int n_threads, const std::string& isa,
+             bool huge_pages, bool precise)
     : pack_(path),
       huge_bytes_(huge_pages ? pack_.move_to_huge_pages() : 0),
       config_(pack_.config()),
       n_ctx_(n_ctx),
       n_slots_(n_slots),
+      precise_(precise),
       kernels_(choose_kernels(isa.c_str())),
       team_(n_threads),
       cache_(config_, n_slots, n_ctx) {
@@ -45,24 +60,17 @@ Model::Model(const std::string& path, int n_ctx, int n_slots, int n_threads,
   attended_.resize(times(kMaxRows, c.n_head * c.head_dim));
   angles_.resize(times(kMaxRows, c.head_dim));
   const int narrow = std::max(c.n_embd, c.n_head * c.head_dim);
-  shared_q_.resize(times(kMaxRows, narrow));
-  shared_d_.resize(times(kMaxRows, narrow / kBlock));
-  shared_s_.resize(times(kMaxRows, narrow / kBlock));
-  ff_q_.resize(times(kMaxRows, c.n_ff));
-  ff_d_.resize(times(kMaxRows, c.n_ff / kBlock));
-  ff_s_.resize(times(kMaxRows, c.n_ff / kBlock));
+  shared_.resize(kMaxRows, narrow, precise);
+  ff_.resize(kMaxRows, c.n_ff, precise);
   scratch_.resize(static_cast<size_t>(team_.size()));
   const int heads = c.n_head / c.n_kv_head;
   for (auto& scratch : scratch_) {
     scratch.panel.resize(static_cast<size_t>(panel_bytes(widest)));
-    scratch.work.resize(
-        static_cast<size_t>(attention_work(kAttentionTokens, heads, c.head_dim)));
+    scratch.work.resize(static_cast<size_t>(attention_work(kAttentionTokens, heads, c.head_dim)));
     scratch.wide.resize(static_cast<size_t>(narrow));
     scratch.gate.resize(times(kMaxRows, kBlock));
     scratch.up.resize(times(kMaxRows, kBlock));
-    scratch.q.resize(times(kAlone, narrow));
-    scratch.d.resize(times(kAlone, narrow / kBlock));
-    scratch.s.resize(times(kAlone, narrow / kBlock));
+    scratch.own.resize(kAlone, narrow, precise);
   }
 }
 
@@ -131,8 +139,8 @@ void Model::plan_attention(const Rows& rows) {
   for (const Part& part : whole) {
     for (int i = 0; i < split; ++i) {
       const int begin = heads * i / split, end = heads * (i + 1) / split;
-      parts_.push_back({part.row, part.n_tokens, part.kv_head, part.first_head + begin,
-                        end - begin});
+      parts_.push_back(
+          {part.row, part.n_tokens, part.kv_head, part.first_head + begin, end - begin});
     }
   }
 }
@@ -146,18 +154,14 @@ bool Model::forward(const Rows& rows, float* logits, bool exact) {
   stop_ = false;
   rescored_.store(0, std::memory_order_relaxed);
   plan_attention(rows);
-  const size_t outputs = static_cast<size_t>(rows.n_outputs);
-  out_q_.resize(outputs * static_cast<size_t>(config_.n_embd));
-  out_d_.resize(outputs * static_cast<size_t>(config_.n_embd / kBlock));
-  out_s_.resize(out_d_.size());
-  peaks_.resize(outputs * scratch_.size());
+  outs_.resize(rows.n_outputs, config_.n_embd, precise_);
+  peaks_.resize(times(rows.n_outputs, team_.size()));
   team_.run([](void* self, int thread) { static_cast<Model*>(self)->pass(thread); }, this);
   return !stop_;
 }
 
 void Model::copy(int source, int target, int n) {
-  if (source < 0 || source >= n_slots_ || target < 0 || target >= n_slots_ || n < 0 ||
-      n > n_ctx_) {
+  if (source < 0 || source >= n_slots_ || target < 0 || target >= n_slots_ || n < 0 || n > n_ctx_) {
     throw std::invalid_argument("slot or length out of range");
   }
   if (source != target) cache_.copy(source, target, n);
@@ -167,33 +171,47 @@ template <typename Do>
 void Model::in_chunks(int n_groups, int chunks_per_thread, Do&& chunk) {
   const int n = std::min(n_groups, team_.size() == 1 ? 1 : chunks_per_thread * team_.size());
   for (int i; (i = team_.next()) < n;) {
-    chunk(static_cast<int>(int64_t{n_groups} * i / n), static_cast<int>(int64_t{n_groups} * (i + 1) / n));
+    chunk(static_cast<int>(int64_t{n_groups} * i / n),
+          static_cast<int>(int64_t{n_groups} * (i + 1) / n));
   }
 }
 
-Activations Model::shared(int m, int cols) {
-  return {shared_q_.data(), shared_d_.data(), shared_s_.data(), m, cols, kernels_.tile};
+void Model::round(const float* x, int n, const Rounded& to, int row, int first_block,
+                  float* spare) {
+  kernels_.quantize(x, n, to.main, row, first_block, precise_ ? spare : nullptr);
+  if (precise_) kernels_.quantize(spare, n, to.rest, row, first_block, nullptr);
+}
+
+void Model::multiply(const Tensor& w, int begin, int end, const Rounded& x, float* out,
+                     int64_t stride, bool accumulate, Scratch& scratch) {
+  uint8_t* panel = scratch.panel.data();
+  if (!precise_) return kernels_.matmul(w, begin, end, x.main, out, stride, accumulate, panel);
+  for (int group = begin; group < end; ++group) {  // the second product finds the group in cache
+    kernels_.matmul(w, group, group + 1, x.main, out, stride, accumulate, panel);
+    kernels_.matmul(w, group, group + 1, x.rest, out, stride, true, panel);
+  }
 }
 
 // Quantised activations of all rows: by every thread for itself when that is less work than
 // waiting for each other, else shared. each(row) gives the row's floats.
 template <typename Each>
-Activations Model::prepare(int cols, int thread, Each&& each) {
-  Scratch& own = scratch_[static_cast<size_t>(thread)];
+Rounded Model::prepare(int cols, int thread, Each&& each) {
+  Scratch& scratch = scratch_[static_cast<size_t>(thread)];
+  float* spare = scratch.wide.data();
   if (rows_.n < kAlone) {
-    const Activations a{own.q.data(), own.d.data(), own.s.data(), rows_.n, cols, kernels_.tile};
-    for (int row = 0; row < rows_.n; ++row) kernels_.quantize(each(row), cols, a, row, 0);
+    const Rounded a = scratch.own.rows(rows_.n, cols, kernels_.tile);
+    for (int row = 0; row < rows_.n; ++row) round(each(row), cols, a, row, 0, spare);
     return a;
   }
-  const Activations a = shared(rows_.n, cols);
+  const Rounded a = shared_.rows(rows_.n, cols, kernels_.tile);
   for (int row = thread; row < rows_.n; row += team_.size()) {
-    kernels_.quantize(each(row), cols, a, row, 0);
+    round(each(row), cols, a, row, 0, spare);
   }
   team_.barrier();
   return a;
 }
 
-Activations Model::normed(const float* weight, int thread) {
+Rounded Model::normed(const float* weight, int thread) {
   const int n = config_.n_embd;
   float* out = scratch_[static_cast<size_t>(thread)].wide.data();
   return prepare(n, thread, [&](int row) {
@@ -202,7 +220,7 @@ Activations Model::normed(const float* weight, int thread) {
   });
 }
 
-Activations Model::quantized(const float* x, int cols, int thread) {
+Rounded Model::quantized(const float* x, int cols, int thread) {
   return prepare(cols, thread, [&](int row) { return x + times(row, cols); });
 }
 
@@ -226,7 +244,8 @@ void Model::embed(int row) {
   const int half = config_.head_dim / 2;
   float* angles = &angles_[times(row, config_.head_dim)];
   for (int i = 0; i < half; ++i) {
-    const float angle = static_cast<float>(rows_.positions[row]) * inverse_frequency_[static_cast<size_t>(i)];
+    const float angle =
+        static_cast<float>(rows_.positions[row]) * inverse_frequency_[static_cast<size_t>(i)];
     angles[i] = static_cast<float>(std::cos(static_cast<double>(angle)));
     angles[half + i] = static_cast<float>(std::sin(static_cast<double>(angle)));
   }
@@ -272,8 +291,8 @@ void Model::attend(int layer, const Part& part, Scratch& scratch) {
     const int row = part.row + t;
     if (!needs_keys_first_) store_keys(layer, row, part.kv_head);
     for (int h = 0; h < part.n_heads; ++h) {
-      rotate(&qkv_[times(row, width) + times(part.first_head + h, dim)],
-             &angles_[times(row, dim)], dim);
+      rotate(&qkv_[times(row, width) + times(part.first_head + h, dim)], &angles_[times(row, dim)],
+             dim);
     }
   }
   Attention a{};
@@ -298,7 +317,7 @@ void Model::layer_pass(const Layer& layer, int index, int thread) {
 
   // 1. queries, keys, values:  qkv[n][width] = Wqkv norm(x) + bias
   {
-    const Activations a = normed(layer.attn_norm, thread);
+    const Rounded a = normed(layer.attn_norm, thread);
     const Tensor* parts[3] = {&layer.q, &layer.k, &layer.v};
     const float* biases[3] = {layer.q_bias, layer.k_bias, layer.v_bias};
     in_chunks(width / kLanes, kChunks, [&](int begin, int end) {
@@ -307,9 +326,10 @@ void Model::layer_pass(const Layer& layer, int index, int thread) {
         const int to = std::min(end - first, parts[i]->groups());
         if (from >= to) continue;
         float* out = qkv_.data() + first * kLanes;
-        kernels_.matmul(*parts[i], from, to, a, out, width, false, scratch.panel.data());
+        multiply(*parts[i], from, to, a, out, width, false, scratch);
         for (int row = 0; row < n; ++row) {
-          for (int j = from * kLanes; j < to * kLanes; ++j) out[times(row, width) + static_cast<size_t>(j)] += biases[i][j];
+          for (int j = from * kLanes; j < to * kLanes; ++j)
+            out[times(row, width) + static_cast<size_t>(j)] += biases[i][j];
         }
       }
     });
@@ -330,26 +350,29 @@ void Model::layer_pass(const Layer& layer, int index, int thread) {
 
   // 3. x += Wo attended
   {
-    const Activations a = quantized(attended_.data(), c.n_head * c.head_dim, thread);
+    const Rounded a = quantized(attended_.data(), c.n_head * c.head_dim, thread);
     in_chunks(layer.o.groups(), kChunks, [&](int begin, int end) {
-      kernels_.matmul(layer.o, begin, end, a, x_.data(), c.n_embd, true, scratch.panel.data());
+      multiply(layer.o, begin, end, a, x_.data(), c.n_embd, true, scratch);
     });
     team_.barrier_and_restart();
   }
 
   // 4. ff[n][n_ff] = silu(Wgate norm(x)) * Wup norm(x), quantised block by block
-  const Activations ff{ff_q_.data(), ff_d_.data(), ff_s_.data(), n, c.n_ff, kernels_.tile};
+  const Rounded ff = ff_.rows(n, c.n_ff, kernels_.tile);
   {
-    const Activations a = normed(layer.ffn_norm, thread);
+    const Rounded a = normed(layer.ffn_norm, thread);
     in_chunks(c.n_ff / kBlock, kChunks, [&](int begin, int end) {
       for (int block = begin; block < end; ++block) {
         const int from = block * kFeedForward, to = from + kFeedForward;
         float* gate = scratch.gate.data();
         float* up = scratch.up.data();
-        kernels_.matmul(layer.gate, from, to, a, gate - from * kLanes, kBlock, false, scratch.panel.data());
-        kernels_.matmul(layer.up, from, to, a, up - from * kLanes, kBlock, false, scratch.panel.data());
+        multiply(layer.gate, from, to, a, gate - from * kLanes, kBlock, false, scratch);
+        multiply(layer.up, from, to, a, up - from * kLanes, kBlock, false, scratch);
         kernels_.silu_mul(gate, up, n * kBlock);
-        for (int row = 0; row < n; ++row) kernels_.quantize(gate + row * kBlock, kBlock, ff, row, block);
+        for (int row = 0; row < n; ++row) {
+          float* values = gate + row * kBlock;
+          round(values, kBlock, ff, row, block, values);
+        }
       }
     });
     team_.barrier_and_restart();
@@ -357,7 +380,7 @@ void Model::layer_pass(const Layer& layer, int index, int thread) {
 
   // 5. x += Wdown ff
   in_chunks(layer.down.groups(), kChunks, [&](int begin, int end) {
-    kernels_.matmul(layer.down, begin, end, ff, x_.data(), c.n_embd, true, scratch.panel.data());
+    multiply(layer.down, begin, end, ff, x_.data(), c.n_embd, true, scratch);
   });
   if (thread == 0) stop_ = cancelled_.load(std::memory_order_relaxed);
   team_.barrier_and_restart();
@@ -369,19 +392,22 @@ void Model::head_pass(int thread) {
   const Config& c = config_;
   const int n = rows_.n_outputs;
   Scratch& scratch = scratch_[static_cast<size_t>(thread)];
-  const Activations tiles{shared_q_.data(), shared_d_.data(), shared_s_.data(), n, c.n_embd, kernels_.tile};
-  const Activations ones{out_q_.data(), out_d_.data(), out_s_.data(), n, c.n_embd, 1};
+  const Rounded tiles = shared_.rows(n, c.n_embd, kernels_.tile);
+  const Rounded ones = outs_.rows(n, c.n_embd, 1);
+  std::vector<float>& wide = scratch.wide;
   for (int i = thread; i < n; i += team_.size()) {
-    kernels_.rms_norm(&x_[times(rows_.outputs[i], c.n_embd)], out_norm_, c.rms_eps, c.n_embd, scratch.wide.data());
-    kernels_.quantize(scratch.wide.data(), c.n_embd, tiles, i, 0);
-    kernels_.quantize(scratch.wide.data(), c.n_embd, ones, i, 0);
+    const float* x = &x_[times(rows_.outputs[i], c.n_embd)];
+    for (const Rounded* to : {&tiles, &ones}) {
+      kernels_.rms_norm(x, out_norm_, c.rms_eps, c.n_embd, wide.data());
+      round(wide.data(), c.n_embd, *to, i, 0, wide.data());
+    }
   }
   team_.barrier();
 
   float* peaks = &peaks_[times(thread, n)];
   std::fill(peaks, peaks + n, -INFINITY);
   in_chunks(head_hi_.groups(), kHeadChunks, [&](int begin, int end) {
-    kernels_.matmul(head_hi_, begin, end, tiles, logits_, c.n_vocab_padded, false, scratch.panel.data());
+    multiply(head_hi_, begin, end, tiles, logits_, c.n_vocab_padded, false, scratch);
     const int from = begin * kLanes, to = std::min(end * kLanes, c.n_vocab);
     for (int i = 0; i < n; ++i) {
       const float* row = logits_ + times(i, c.n_vocab_padded);
@@ -394,7 +420,8 @@ void Model::head_pass(int thread) {
   const int begin = thread * per_thread, end = std::min(begin + per_thread, c.n_vocab);
   for (int i = 0; i < n; ++i) {
     float peak = -INFINITY;
-    for (int t = 0; t < team_.size(); ++t) peak = std::max(peak, peaks_[times(t, n) + static_cast<size_t>(i)]);
+    for (int t = 0; t < team_.size(); ++t)
+      peak = std::max(peak, peaks_[times(t, n) + static_cast<size_t>(i)]);
     rescore(i, begin, end, exact_ ? -INFINITY : peak - kMargin);
   }
 }
@@ -402,14 +429,20 @@ void Model::head_pass(int thread) {
 void Model::rescore(int output, int begin, int end, float threshold) {
   const int cols = config_.n_embd, blocks = cols / kBlock;
   float* row = logits_ + times(output, config_.n_vocab_padded);
-  const Activations x{&out_q_[times(output, cols)], &out_d_[times(output, blocks)], &out_s_[times(output, blocks)], 1, cols, 1};
+  const Rounded all = outs_.rows(rows_.n_outputs, cols, 1);
+  const auto only = [&](const Activations& x) {
+    return Activations{tile_q(x, output), tile_d(x, output), tile_s(x, output), 1, cols, 1};
+  };
+  const Activations main = only(all.main), rest = only(all.rest);
   int64_t n = 0;
   for (int from = begin; from < end; from += kStride) {
     const int to = std::min(from + kStride, end);
     if (kernels_.max(row + from, to - from) < threshold) continue;
     for (int token = from; token < to; ++token) {
       if (row[token] < threshold) continue;
-      row[token] += kernels_.dot_lo(head_lo_.data + times(token, cols / 2 + blocks * 2), x);
+      const uint8_t* low = head_lo_.data + times(token, cols / 2 + blocks * 2);
+      row[token] += kernels_.dot_lo(low, main);
+      if (precise_) row[token] += kernels_.dot_lo(low, rest);
       ++n;
     }
   }

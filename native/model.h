@@ -15,12 +15,32 @@
 namespace qwell {
 
 struct Layer {
-  const float *attn_norm, *ffn_norm;        // [n_embd]
-  const float *q_bias, *k_bias, *v_bias;    // [n_head * head_dim], [n_kv_head * head_dim] twice
-  Tensor q, k, v;                           // rows: the same widths; cols: n_embd
-  Tensor o;                                 // [n_embd][n_head * head_dim]
-  Tensor gate, up;                          // [n_ff][n_embd]
-  Tensor down;                              // [n_embd][n_ff]
+  const float *attn_norm, *ffn_norm;      // [n_embd]
+  const float *q_bias, *k_bias, *v_bias;  // [n_head * head_dim], [n_kv_head * head_dim] twice
+  Tensor q, k, v;                         // rows: the same widths; cols: n_embd
+  Tensor o;                               // [n_embd][n_head * head_dim]
+  Tensor gate, up;                        // [n_ff][n_embd]
+  Tensor down;                            // [n_embd][n_ff]
+};
+
+// Quantised rows and, in a precise model, what their rounding took away, quantised again: together
+// about 15 bits.
+struct Rounded {
+  Activations main, rest;
+};
+
+// The memory behind Rounded.
+class Buffer {
+ public:
+  void resize(int m, int cols, bool precise);
+  Rounded rows(int m, int cols, int width);
+
+ private:
+  struct Part {
+    std::vector<int8_t> q;
+    std::vector<float> d, s;
+  };
+  Part main_, rest_;
 };
 
 // Rows of one pass: token i goes to position positions[i] of slots[i]. Rows of a slot follow one
@@ -38,9 +58,10 @@ class Model {
  public:
   static constexpr int kMaxRows = 512;
 
+  // precise: activations of 15 bits instead of 8; twice the work, the same bytes.
   // Throws std::runtime_error if the pack is malformed or its tensors do not fit its config.
   Model(const std::string& path, int n_ctx, int n_slots, int n_threads, const std::string& isa,
-        bool huge_pages);
+        bool huge_pages, bool precise);
 
   // logits: [n_outputs][n_vocab_padded]. exact: every logit from both planes of the head, not
   // only those that can win. Returns false if cancelled. Throws std::invalid_argument when a row
@@ -67,8 +88,7 @@ class Model {
   struct Scratch {  // of one thread
     std::vector<uint8_t> panel;
     std::vector<float> work, wide, gate, up;
-    std::vector<int8_t> q;
-    std::vector<float> d, s;
+    Buffer own;
   };
 
   void load_layers();
@@ -81,11 +101,13 @@ class Model {
   void store_keys(int layer, int row, int kv_head);
   void head_pass(int thread);
   void rescore(int output, int begin, int end, float threshold);
-  Activations normed(const float* weight, int thread);
-  Activations quantized(const float* x, int cols, int thread);
+  Rounded normed(const float* weight, int thread);
+  Rounded quantized(const float* x, int cols, int thread);
   template <typename Each>
-  Activations prepare(int cols, int thread, Each&& each);
-  Activations shared(int m, int cols);
+  Rounded prepare(int cols, int thread, Each&& each);
+  void round(const float* x, int n, const Rounded& to, int row, int first_block, float* spare);
+  void multiply(const Tensor& w, int begin, int end, const Rounded& x, float* out, int64_t stride,
+                bool accumulate, Scratch& scratch);
   template <typename Do>
   void in_chunks(int n_groups, int chunks_per_thread, Do&& chunk);
 
@@ -93,6 +115,7 @@ class Model {
   size_t huge_bytes_;
   const Config config_;
   const int n_ctx_, n_slots_;
+  const bool precise_;
   const Kernels& kernels_;
   Team team_;
   KvCache cache_;
@@ -115,12 +138,9 @@ class Model {
   std::vector<float> qkv_;       // [rows][q | k | v]
   std::vector<float> attended_;  // [rows][n_head * head_dim]
   std::vector<float> angles_;    // [rows][cos[head_dim/2] | sin[head_dim/2]]
-  std::vector<int8_t> shared_q_;
-  std::vector<float> shared_d_, shared_s_;
-  std::vector<int8_t> ff_q_;     // [rows][n_ff] in tiles, as the two below
-  std::vector<float> ff_d_, ff_s_;
-  std::vector<int8_t> out_q_;    // [outputs][n_embd] in tiles of one
-  std::vector<float> out_d_, out_s_;
+  Buffer shared_;                // [rows][n_embd or n_head * head_dim]
+  Buffer ff_;                    // [rows][n_ff]
+  Buffer outs_;                  // [outputs][n_embd] in tiles of one
   std::vector<float> peaks_;     // [threads][outputs]
 };
 

@@ -8,7 +8,8 @@
 namespace qwell {
 namespace {
 
-void quantize(const float* x, int n, const Activations& to, int token, int first_block) {
+void quantize(const float* x, int n, const Activations& to, int token, int first_block,
+              float* rest) {
   const Tile tile = tile_of(to, token);
   const int t = token - tile.first;
   int8_t* q = tile_q(to, tile.first);
@@ -21,8 +22,9 @@ void quantize(const float* x, int n, const Activations& to, int token, int first
     const float most = max_of(max(max(a, -a), max(b, -b)));
     const float inverse = most > 0 ? 127.0f / most : 0.0f;
     const Lanes shifter = lanes(0x1.8p23f);  // adding it rounds half to even
-    const IntLanes qa = __builtin_convertvector((a * inverse + shifter) - shifter, IntLanes);
-    const IntLanes qb = __builtin_convertvector((b * inverse + shifter) - shifter, IntLanes);
+    const Lanes ra = (a * inverse + shifter) - shifter, rb = (b * inverse + shifter) - shifter;
+    const IntLanes qa = __builtin_convertvector(ra, IntLanes);
+    const IntLanes qb = __builtin_convertvector(rb, IntLanes);
     int total = 0;
     int8_t bytes[kBlock];
     for (int j = 0; j < 16; ++j) {
@@ -35,6 +37,9 @@ void quantize(const float* x, int n, const Activations& to, int token, int first
     }
     d[block * tile.width + t] = most / 127.0f;
     s[block * tile.width + t] = most / 127.0f * static_cast<float>(total);
+    if (rest == nullptr) continue;
+    store(rest + i * kBlock, a - ra * (most / 127.0f));
+    store(rest + i * kBlock + 16, b - rb * (most / 127.0f));
   }
 }
 
@@ -108,13 +113,13 @@ inline void in_heads(int n, F&& f) {
 void attend(const Attention& a) {
   const int rows = a.n_tokens * a.n_heads;
   const int dim = a.head_dim;
-  const int end = a.position + a.n_tokens;  // positions seen by the last token
-  float* scores = a.work;                        // [rows][span]
+  const int end = a.position + a.n_tokens;        // positions seen by the last token
+  float* scores = a.work;                         // [rows][span]
   float* mixed = scores + rows * kAttentionSpan;  // [rows][dim]
-  float* queries = mixed + rows * dim;           // [rows][dim], scaled
-  float* most = queries + rows * dim;            // [rows]
-  float* total = most + rows;                    // [rows]
-  Lanes keys[256];                               // [dim] of 16 positions
+  float* queries = mixed + rows * dim;            // [rows][dim], scaled
+  float* most = queries + rows * dim;             // [rows]
+  float* total = most + rows;                     // [rows]
+  Lanes keys[256];                                // [dim] of 16 positions
   const float scale = 1.0f / std::sqrt(static_cast<float>(dim));
   for (int r = 0; r < rows; ++r) {
     const float* q = a.q + (r / a.n_heads) * a.q_stride + (r % a.n_heads) * dim;

@@ -47,9 +47,9 @@ class Team {
 
   const int n_;
   std::vector<std::thread> helpers_;
-  alignas(64) std::atomic<uint32_t> epoch_{0};     // a new task, or the end
-  alignas(64) std::atomic<int> running_{0};        // helpers that have not finished the task
-  std::atomic<uint32_t> finished_{0};              // bumped by the last helper to finish
+  alignas(64) std::atomic<uint32_t> epoch_{0};  // a new task, or the end
+  alignas(64) std::atomic<int> running_{0};     // helpers that have not finished the task
+  std::atomic<uint32_t> finished_{0};           // bumped by the last helper to finish
   alignas(64) std::atomic<int> arrived_{0};
   alignas(64) std::atomic<uint32_t> generation_{0};  // bumped when all have arrived
   alignas(64) std::atomic<int> counter_{0};

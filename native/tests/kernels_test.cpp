@@ -1,0 +1,213 @@
+// Every instruction set that this CPU runs equals the portable definition.
+#include "../kernels.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "check.h"
+#include "random_pack.h"
+
+namespace qwell {
+namespace {
+
+std::vector<float> random_floats(Random& random, int n) {
+  std::vector<float> x(static_cast<size_t>(n));
+  for (auto& v : x) v = static_cast<float>(random() % 20001) / 5000.0f - 2.0f;
+  return x;
+}
+
+struct Quantized {
+  std::vector<int8_t> q;
+  std::vector<float> d, s;
+  Activations view;
+
+  Quantized(const Kernels& k, const std::vector<float>& x, int m, int cols, int width)
+      : q(static_cast<size_t>(m * cols)),
+        d(static_cast<size_t>(m * cols / kBlock)),
+        s(static_cast<size_t>(m * cols / kBlock)),
+        view{q.data(), d.data(), s.data(), m, cols, width} {
+    for (int t = 0; t < m; ++t) k.quantize(x.data() + t * cols, cols, view, t, 0, nullptr);
+  }
+};
+
+void quantizing_is_identical(const Kernels& k, Random& random) {
+  for (int m : {1, 3, 13}) {
+    const int cols = 32 * (1 + below(random, 4));
+    const auto x = random_floats(random, m * cols);
+    const Quantized expected(portable_kernels(), x, m, cols, k.tile);
+    const Quantized actual(k, x, m, cols, k.tile);
+    CHECK(expected.q == actual.q);
+    CHECK(expected.d == actual.d);
+    CHECK(expected.s == actual.s);
+  }
+}
+
+void products_are_equal(const Kernels& k, Random& random) {
+  for (Kind kind : {Kind::q8, Kind::q5, Kind::q4, Kind::hi}) {
+    for (int m = 1; m <= 30; ++m) {
+      const int cols = 32 * (1 + below(random, 30)), rows = 16 * (1 + below(random, 4));
+      const auto data = random_tensor(random, kind, rows, cols);
+      const Tensor w{kind, rows, cols, data.data(), data.size()};
+      const auto x = random_floats(random, m * cols);
+      std::vector<uint8_t> panel(static_cast<size_t>(panel_bytes(cols)));
+      const Quantized a(portable_kernels(), x, m, cols, portable_kernels().tile);
+      const Quantized b(k, x, m, cols, k.tile);
+      const bool accumulate = below(random, 2) == 1;
+      auto expected = random_floats(random, m * rows);
+      auto actual = expected;
+      const int begin = below(random, rows / 16);
+      portable_kernels().matmul(w, begin, rows / 16, a.view, expected.data(), rows, accumulate,
+                                panel.data());
+      k.matmul(w, begin, rows / 16, b.view, actual.data(), rows, accumulate, panel.data());
+      bool equal = true;
+      for (size_t i = 0; i < expected.size(); ++i) {
+        equal &= near(expected[i], actual[i], 2e-5f);
+      }
+      CHECK(equal);
+    }
+  }
+}
+
+void extreme_codes_do_not_overflow(const Kernels& k) {
+  // All weights and activations at their largest: the case that int16 sums must survive.
+  for (Kind kind : {Kind::q8, Kind::q5, Kind::q4, Kind::hi}) {
+    for (float sign : {1.0f, -1.0f}) {
+      const int cols = 64, m = 5;
+      Random random(1);
+      auto data = random_tensor(random, kind, 16, cols);
+      const Planes planes = planes_of(kind, cols / kBlock);
+      std::fill(data.begin() + static_cast<long>(planes.quants), data.end(), uint8_t{0xff});
+      const Tensor w{kind, 16, cols, data.data(), data.size()};
+      const std::vector<float> x(static_cast<size_t>(m * cols), sign * 3);
+      std::vector<uint8_t> panel(static_cast<size_t>(panel_bytes(cols)));
+      std::vector<float> expected(16 * m), actual(16 * m);
+      const Quantized a(portable_kernels(), x, m, cols, portable_kernels().tile);
+      const Quantized b(k, x, m, cols, k.tile);
+      portable_kernels().matmul(w, 0, 1, a.view, expected.data(), 16, false, panel.data());
+      k.matmul(w, 0, 1, b.view, actual.data(), 16, false, panel.data());
+      for (size_t i = 0; i < expected.size(); ++i) CHECK(near(expected[i], actual[i], 2e-5f));
+    }
+  }
+}
+
+void low_planes_are_equal(const Kernels& k, Random& random) {
+  for (int round = 0; round < 20; ++round) {
+    const int cols = 32 * (1 + below(random, 30));
+    const auto data = random_tensor(random, Kind::lo, 16, cols);
+    const Quantized x(k, random_floats(random, cols), 1, cols, 1);
+    CHECK(
+        near(portable_kernels().dot_lo(data.data(), x.view), k.dot_lo(data.data(), x.view), 2e-5f));
+  }
+}
+
+void elementwise_is_equal(const Kernels& k, Random& random) {
+  const int n = 32 * 7;
+  const auto x = random_floats(random, n), w = random_floats(random, n);
+  std::vector<float> expected(static_cast<size_t>(n)), actual = expected;
+  portable_kernels().rms_norm(x.data(), w.data(), 1e-6f, n, expected.data());
+  k.rms_norm(x.data(), w.data(), 1e-6f, n, actual.data());
+  for (size_t i = 0; i < expected.size(); ++i) CHECK(near(expected[i], actual[i], 1e-6f));
+  auto gate_expected = x, gate_actual = x;
+  portable_kernels().silu_mul(gate_expected.data(), w.data(), n);
+  k.silu_mul(gate_actual.data(), w.data(), n);
+  for (size_t i = 0; i < expected.size(); ++i) {
+    CHECK(near(gate_expected[i], gate_actual[i], 1e-6f));
+    CHECK(near(gate_actual[i], x[i] / (1 + std::exp(-x[i])) * w[i], 1e-6f));
+  }
+  for (int length : {1, 15, 16, 17, n}) {
+    float most = x[0];
+    for (int i = 1; i < length; ++i) most = std::fmax(most, x[static_cast<size_t>(i)]);
+    CHECK(k.max(x.data(), length) == most);
+    auto poisoned = x;
+    poisoned[static_cast<size_t>(length / 2)] = NAN;
+    CHECK(std::isnan(k.max(poisoned.data(), length)));
+  }
+}
+
+// The textbook softmax attention in double precision is the definition here.
+void attention_is_softmax(const Kernels& k, Random& random) {
+  for (int round = 0; round < 40; ++round) {
+    const int dim = 16 * (1 + below(random, 4)), heads = 1 + below(random, 8);
+    const int tokens = 1 + below(random, kAttentionTokens), position = below(random, 150);
+    const int n = position + tokens, padded = (n + 15) / 16 * 16;
+    std::vector<uint16_t> keys(static_cast<size_t>(padded * dim)), values(keys.size());
+    for (auto& h : keys) h = float_to_half(static_cast<float>(below(random, 2001)) / 500 - 2);
+    for (auto& h : values) h = float_to_half(static_cast<float>(below(random, 2001)) / 500 - 2);
+    const auto q = random_floats(random, tokens * heads * dim);
+    std::vector<float> out(q.size());
+    std::vector<float> work(static_cast<size_t>(attention_work(tokens, heads, dim)));
+    Attention a{};
+    a.q = q.data();
+    a.q_stride = heads * dim;
+    a.out = out.data();
+    a.out_stride = heads * dim;
+    a.n_tokens = tokens;
+    a.n_heads = heads;
+    a.head_dim = dim;
+    a.position = position;
+    a.cache = {keys.data(), values.data()};
+    a.work = work.data();
+    k.attend(a);
+    for (int row = 0; row < tokens * heads; ++row) {
+      const int seen = position + row / heads + 1;
+      std::vector<double> p(static_cast<size_t>(seen));
+      double total = 0;
+      for (int i = 0; i < seen; ++i) {
+        double dot = 0;
+        for (int j = 0; j < dim; ++j) {
+          dot += static_cast<double>(q[static_cast<size_t>(row * dim + j)]) *
+                 static_cast<double>(
+                     half_to_float(keys[static_cast<size_t>(i / 16 * 16 * dim + j * 16 + i % 16)]));
+        }
+        p[static_cast<size_t>(i)] = std::exp(dot / std::sqrt(static_cast<double>(dim)));
+        total += p[static_cast<size_t>(i)];
+      }
+      for (int j = 0; j < dim; ++j) {
+        double sum = 0;
+        for (int i = 0; i < seen; ++i) {
+          sum += p[static_cast<size_t>(i)] / total *
+                 static_cast<double>(half_to_float(values[static_cast<size_t>(i * dim + j)]));
+        }
+        CHECK(near(out[static_cast<size_t>(row * dim + j)], static_cast<float>(sum), 2e-5f));
+      }
+    }
+  }
+}
+
+void halves_round_trip() {
+  for (uint32_t bits = 0; bits < 0x10000; ++bits) {
+    const auto half = static_cast<uint16_t>(bits);
+    const float value = half_to_float(half);
+    if (std::isnan(value)) continue;
+    CHECK(float_to_half(value) == half);
+  }
+  CHECK(float_to_half(65520.0f) == 0x7c00);  // ties to infinity
+  CHECK(half_to_float(0x3c00) == 1.0f);
+  CHECK(half_to_float(0x0001) == 0x1p-24f);
+}
+
+void test(const Kernels& k) {
+  Random random(7);
+  std::printf("%s\n", k.name);
+  quantizing_is_identical(k, random);
+  products_are_equal(k, random);
+  extreme_codes_do_not_overflow(k);
+  low_planes_are_equal(k, random);
+  elementwise_is_equal(k, random);
+  attention_is_softmax(k, random);
+}
+
+}  // namespace
+}  // namespace qwell
+
+int main() {
+  qwell::halves_round_trip();
+  for (const char* name : {"portable", "avx2", "avx512vnni", "neon"}) {
+    try {
+      qwell::test(qwell::choose_kernels(name));
+    } catch (const std::runtime_error& error) {
+      std::printf("not run: %s\n", error.what());
+    }
+  }
+  return qwell::verdict();
+}

@@ -1,0 +1,184 @@
+// A small random model as the bytes of a pack file.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <cstdio>
+#include <cstring>
+#include <random>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "../half.h"
+#include "../pack.h"
+
+namespace qwell {
+
+using Random = std::mt19937;
+
+inline int below(Random& random, int n) {
+  return static_cast<int>(random() % static_cast<unsigned>(n));
+}
+
+// Random codes and scales of a size that keeps sums near one.
+inline std::vector<uint8_t> random_tensor(Random& random, Kind kind, int rows, int cols) {
+  std::vector<uint8_t> data(
+      tensor_bytes(kind, static_cast<uint64_t>(rows), static_cast<uint64_t>(cols)));
+  for (auto& byte : data) byte = static_cast<uint8_t>(random());
+  const auto put = [&](size_t at, float value) {
+    const uint16_t half = float_to_half(value);
+    std::memcpy(&data[at], &half, 2);
+  };
+  const float size = 0.1f / std::sqrt(static_cast<float>(cols));
+  const auto scale = [&] { return size * (0.5f + static_cast<float>(random() % 1000) / 1000.0f); };
+  if (kind == Kind::f32) {
+    for (size_t i = 0; i < data.size(); i += 4) {
+      const float value = 0.8f + static_cast<float>(random() % 1000) / 2500.0f;
+      std::memcpy(&data[i], &value, 4);
+    }
+  } else if (kind == Kind::lo) {
+    const size_t row = static_cast<size_t>(cols) / 2 + static_cast<size_t>(cols / kBlock) * 2;
+    for (size_t r = 0; r < static_cast<size_t>(rows); ++r) {
+      for (size_t b = 0; b < static_cast<size_t>(cols / kBlock); ++b) {
+        put(r * row + static_cast<size_t>(cols) / 2 + 2 * b, scale() / 16);
+      }
+    }
+  } else {
+    const Planes planes = planes_of(kind, cols / kBlock);
+    const float unit = kind == Kind::q8 || kind == Kind::hi ? 1.0f / 16 : 1.0f;
+    for (size_t group = 0; group < static_cast<size_t>(rows / kLanes); ++group) {
+      for (size_t i = 0; i < planes.quants; i += 2) {
+        const bool is_minimum = kind == Kind::q4 && i >= planes.minima;
+        put(group * planes.bytes + i, is_minimum ? -8 * scale() : unit * scale());
+      }
+    }
+  }
+  return data;
+}
+
+class PackWriter {
+ public:
+  explicit PackWriter(const Config& config) : config_(config) {}
+
+  void add(const std::string& name, Kind kind, int rows, int cols, std::vector<uint8_t> data) {
+    entries_.push_back({name, kind, rows, cols, std::move(data)});
+  }
+
+  std::vector<uint8_t> bytes() const {
+    size_t size = round_up(192 + entries_.size() * 96);
+    for (const auto& entry : entries_) size += round_up(entry.data.size());
+    std::vector<uint8_t> file(size);
+    std::memcpy(&file[0], "QWELLPK1", 8);
+    put<uint32_t>(file, 8, 1);
+    put<uint32_t>(file, 12, static_cast<uint32_t>(entries_.size()));
+    put<uint64_t>(file, 16, size);
+    const int fields[] = {config_.n_vocab,       config_.n_embd,      config_.n_layer,
+                          config_.n_head,        config_.n_kv_head,   config_.head_dim,
+                          config_.n_ff,          config_.n_ctx_train, config_.tied ? 1 : 0,
+                          config_.n_vocab_padded};
+    for (size_t i = 0; i < 10; ++i) put<int32_t>(file, 64 + 4 * i, fields[i]);
+    put<float>(file, 128, config_.rope_theta);
+    put<float>(file, 132, config_.rms_eps);
+    size_t offset = round_up(192 + entries_.size() * 96);
+    for (size_t i = 0; i < entries_.size(); ++i) {
+      const Entry& entry = entries_[i];
+      const size_t at = 192 + i * 96;
+      std::memcpy(&file[at], entry.name.data(), entry.name.size());
+      put<uint32_t>(file, at + 64, static_cast<uint32_t>(entry.kind));
+      put<int32_t>(file, at + 68, entry.rows);
+      put<int32_t>(file, at + 72, entry.cols);
+      put<uint64_t>(file, at + 80, offset);
+      put<uint64_t>(file, at + 88, entry.data.size());
+      std::memcpy(&file[offset], entry.data.data(), entry.data.size());
+      offset += round_up(entry.data.size());
+    }
+    return file;
+  }
+
+ private:
+  struct Entry {
+    std::string name;
+    Kind kind;
+    int rows, cols;
+    std::vector<uint8_t> data;
+  };
+  static size_t round_up(size_t n) { return (n + 4095) / 4096 * 4096; }
+  template <typename T>
+  static void put(std::vector<uint8_t>& file, size_t at, T value) {
+    std::memcpy(&file[at], &value, sizeof value);
+  }
+
+  Config config_;
+  std::vector<Entry> entries_;
+};
+
+inline Config small_config() {
+  Config c{};
+  c.n_vocab = 301;
+  c.n_vocab_padded = 304;
+  c.n_embd = 64;
+  c.n_layer = 2;
+  c.n_head = 6;
+  c.n_kv_head = 2;
+  c.head_dim = 32;
+  c.n_ff = 96;
+  c.n_ctx_train = 512;
+  c.tied = true;
+  c.rope_theta = 10000;
+  c.rms_eps = 1e-6f;
+  return c;
+}
+
+inline std::vector<uint8_t> random_pack(unsigned seed) {
+  Random random(seed);
+  const Config c = small_config();
+  PackWriter writer(c);
+  const int q = c.n_head * c.head_dim, kv = c.n_kv_head * c.head_dim;
+  const auto add = [&](const std::string& name, Kind kind, int rows, int cols) {
+    writer.add(name, kind, rows, cols, random_tensor(random, kind, rows, cols));
+  };
+  add("embd.hi", Kind::hi, c.n_vocab_padded, c.n_embd);
+  add("embd.lo", Kind::lo, c.n_vocab_padded, c.n_embd);
+  add("out_norm", Kind::f32, 1, c.n_embd);
+  for (int i = 0; i < c.n_layer; ++i) {
+    const std::string at = "L" + std::to_string(i) + ".";
+    add(at + "attn_norm", Kind::f32, 1, c.n_embd);
+    add(at + "ffn_norm", Kind::f32, 1, c.n_embd);
+    add(at + "q_bias", Kind::f32, 1, q);
+    add(at + "k_bias", Kind::f32, 1, kv);
+    add(at + "v_bias", Kind::f32, 1, kv);
+    add(at + "q", Kind::q5, q, c.n_embd);
+    add(at + "k", Kind::q5, kv, c.n_embd);
+    add(at + "v", Kind::q8, kv, c.n_embd);
+    add(at + "o", Kind::q5, c.n_embd, q);
+    add(at + "gate", Kind::q5, c.n_ff, c.n_embd);
+    add(at + "up", Kind::q5, c.n_ff, c.n_embd);
+    add(at + "down", i == 0 ? Kind::q8 : Kind::q4, c.n_embd, c.n_ff);
+  }
+  return writer.bytes();
+}
+
+// A file that is gone when the test ends.
+class TemporaryFile {
+ public:
+  explicit TemporaryFile(const std::vector<uint8_t>& bytes) {
+    path_ = "/tmp/qwell-native-test-XXXXXX";
+    const int fd = mkstemp(path_.data());
+    if (fd < 0) throw std::runtime_error("no temporary file");
+    FILE* file = fdopen(fd, "wb");
+    if (std::fwrite(bytes.data(), 1, bytes.size(), file) != bytes.size()) {
+      throw std::runtime_error("temporary file not written");
+    }
+    std::fclose(file);
+  }
+  ~TemporaryFile() { std::remove(path_.c_str()); }
+  TemporaryFile(const TemporaryFile&) = delete;
+  TemporaryFile& operator=(const TemporaryFile&) = delete;
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
+
+}  // namespace qwell
