@@ -94,6 +94,7 @@ def test_the_talk_remembers_until_told_to_start_over(environ: dict[str, str]) ->
                 used.append(int(terminal.read_until(" +")))
         assert used[1] > used[0]
         assert used[2] == used[0] + 2  # "three" is two bytes longer than "one"
+        terminal.read_until("> ")  # before that, the end of input would be swallowed
         terminal.type("\x04")
         assert terminal.process.wait(30) == 0
     finally:

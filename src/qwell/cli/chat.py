@@ -8,11 +8,12 @@ from __future__ import annotations
 import argparse
 import asyncio
 import queue
+import signal
 import sys
 import threading
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -78,16 +79,12 @@ class Worker:
         request = Request(id=f"chat-{self._n_requests}", messages=tuple(history))
         events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self._call(self._forward(request, events))
-        while True:
-            try:
+        with _on_interrupt(lambda: self._call(self._cancel(request.id))):
+            while True:
                 event = events.get()
-            except KeyboardInterrupt:
-                assert self._supervisor is not None
-                self._call(self._supervisor.cancel(request.id))
-                continue
-            yield event
-            if is_terminal(event):
-                return
+                yield event
+                if is_terminal(event):
+                    return
 
     async def _start(self) -> None:
         from qwell.cli.progress import watch_loading
@@ -104,8 +101,22 @@ class Worker:
         async for event in self._supervisor.submit(request):
             events.put(event)
 
+    async def _cancel(self, request_id: str) -> None:
+        assert self._supervisor is not None
+        await self._supervisor.cancel(request_id)
+
     def _call(self, work: Coroutine[Any, Any, None]) -> Future[None]:
         return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+
+@contextmanager
+def _on_interrupt(act: Callable[[], object]) -> Iterator[None]:
+    """Ctrl-C acts instead of raising, wherever it comes: waiting or printing."""
+    before = signal.signal(signal.SIGINT, lambda *_: act() and None)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _once(worker: Worker, question: str) -> int:
