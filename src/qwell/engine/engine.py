@@ -1,7 +1,7 @@
 """Requests in, events out: one `step` schedules, runs, samples and emits.
 
 Knows nothing of processes, HTTP and the wall clock: time is a function given to it. Everything
-is called from one thread.
+but `interrupt` is called from one thread.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from qwell.backends import Backend, Cancelled, Chunk, Logits
 from qwell.core import Delta, Done, Event, Notice, Prefill, Queued, Reason, Request
 from qwell.engine.estimate import WaitEstimate
 from qwell.engine.failure import failed, inference_failed, not_finite
+from qwell.engine.interruption import Interruption
 from qwell.engine.prompt import Prompt, encode_prompt
 from qwell.engine.sampling import History, Rules, logprobs, sample
 from qwell.engine.scheduler import Policy, Scheduler
@@ -50,6 +51,7 @@ class Engine:
         self._estimate = WaitEstimate(backend.limits.n_slots)
         self._live: dict[str, Sequence] = {}
         self._events: Events = []
+        self._interruption = Interruption(backend.cancel)
         self.n_steps = 0
 
     @property
@@ -86,13 +88,22 @@ class Engine:
             self._finish(sequence, "cancelled")
         return self._taken()
 
+    def interrupt(self, request_id: str) -> bool:
+        """End the running step if it works mostly for a request that will be cancelled.
+
+        The one method that other threads may call; see Interruption.interrupt.
+        """
+        return self._interruption.interrupt(request_id)
+
     def step(self) -> Events:
         """Admit who fits, run one batch, and give each row its next token."""
         while self._scheduler.can_admit:
             self._admit()
         rows = self._scheduler.plan()
+        sizes = [(sequence.request.id, len(chunk.tokens)) for sequence, chunk in rows]
         try:
-            results = self._forward([chunk for _, chunk in rows])
+            with self._interruption.step(sizes):
+                results = self._forward([chunk for _, chunk in rows])
         except Cancelled:
             return self._taken()  # nothing was appended: the same rows come again
         for (sequence, chunk), result in zip(rows, results, strict=True):

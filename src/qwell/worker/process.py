@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from qwell.worker.loading import Loaded
 
 BEAT_S = 1.0
+_INTERRUPT_EVERY_S, _MAX_INTERRUPTS = 0.005, 200
 _log = logging.getLogger(__name__)
 
 
@@ -73,9 +74,19 @@ class Worker:
                 if command["op"] == "shutdown" and self.engine is None:
                     break
                 self.commands.put(command)
+                if command["op"] == "cancel":
+                    self.interrupt(command["id"])
         except protocol.ProtocolError:
             _log.exception("this is not the parent")
         _vanish()
+
+    def interrupt(self, request_id: str) -> None:
+        """End a step that runs for this request alone, or mostly: a long prompt takes seconds."""
+        pause = threading.Event()
+        for _ in range(_MAX_INTERRUPTS):  # a step that hangs is the parent's business
+            if self.engine is None or not self.engine.interrupt(request_id):
+                return
+            pause.wait(_INTERRUPT_EVERY_S)
 
     def beat(self) -> None:
         """Tell the parent every BEAT_S how far the engine is."""
