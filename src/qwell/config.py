@@ -32,13 +32,13 @@ def default_config_file() -> Path:
     return _xdg("XDG_CONFIG_HOME", ".config") / "config.toml"
 
 
-def _knob(default: Any, help: str, *, choices: tuple[str, ...] = ()) -> Any:  # noqa: A002  argparse's word
-    return field(default=default, metadata={"help": help, "choices": choices})
+def _knob(default: Any, help: str, *, choices: tuple[str, ...] = (), least: int = 0) -> Any:  # noqa: A002  argparse's word
+    return field(default=default, metadata={"help": help, "choices": choices, "least": least})
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What `qwell serve` runs with. 0 for a number means: decided from the machine."""
+    """What `qwell serve` runs with. What 0 means for a number is said in its help."""
 
     host: str = _knob("127.0.0.1", "address to listen on")
     port: int = _knob(8000, "port to listen on")
@@ -53,14 +53,27 @@ class Settings:
     parallel: int = _knob(0, "conversations computed at once; 0: from memory")
     threads: int = _knob(0, "compute threads; 0: physical cores within the cgroup quota")
     max_queue: int = _knob(64, "waiting requests before new ones are refused")
+    rate_limit: int = _knob(0, "answers a minute for each key and each address; 0: no limit")
+    request_timeout_s: int = _knob(600, "seconds an answer may take, waiting included; 0: no limit")
+    max_body_mib: int = _knob(8, "MiB of a request's body", least=1)
+    drain_timeout_s: int = _knob(20, "seconds that running answers get when the server stops")
+    idle_unload_min: int = _knob(0, "idle minutes until the model leaves memory; 0: never")
     data_dir: str = _knob("", "where conversations and logs are kept; empty: user's data folder")
     cache_dir: str = _knob("", "where models are kept; empty: user's cache folder")
-    api_key: str = _knob("", "key that clients must send; empty: none")
+    api_key: str = _knob("", "key that clients must send, or several with commas; empty: none")
+    api_key_file: str = _knob("", "file with one key a line, read again when it changes")
     cors_origin: tuple[str, ...] = _knob((), "allowed browser origin; repeat for more")
+    trusted_proxy: tuple[str, ...] = _knob(
+        (), "address or network of a proxy whose X-Forwarded-For counts; repeat for more"
+    )
     log_format: str = _knob("text", "log lines", choices=("text", "json"))
     log_level: str = _knob(
         "info", "least severe level logged", choices=("debug", "info", "warning", "error")
     )
+    log_file_mib: int = _knob(
+        10, "MiB of the log file in the data folder, of which 5 are kept; 0: no file"
+    )
+    log_prompts: str = _knob("off", "write prompts and answers to the log", choices=("off", "on"))
 
     @property
     def data_path(self) -> Path:
@@ -106,6 +119,7 @@ def load(
             origins[name] = Origin(knob.default, "default")
             continue
         value = _convert(name, raw, types[name], source)
+        _check_least(name, value, knob.metadata["least"], source)
         _check_choice(name, value, knob.metadata["choices"], source)
         origins[name] = Origin(value, source)
     return Settings(**{name: o.value for name, o in origins.items()}), origins
@@ -128,16 +142,18 @@ def _read_file(path: Path) -> dict[str, Any]:
 def _convert(name: str, raw: Any, kind: Any, source: str) -> Any:
     if kind is int:
         try:
-            value = int(raw)
+            return int(raw)
         except (TypeError, ValueError):
             raise _refuse(name, repr(raw), "a whole number", source) from None
-        if value < 0:
-            raise _refuse(name, repr(raw), "0 or more", source)
-        return value
     if get_args(kind):  # tuple[str, ...]
         parts = raw.split(",") if isinstance(raw, str) else raw
         return tuple(str(part).strip() for part in parts if str(part).strip())
     return str(raw)
+
+
+def _check_least(name: str, value: Any, least: int, source: str) -> None:
+    if isinstance(value, int) and value < least:
+        raise _refuse(name, repr(value), f"{least} or more", source)
 
 
 def _check_choice(name: str, value: Any, choices: tuple[str, ...], source: str) -> None:

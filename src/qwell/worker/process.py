@@ -162,7 +162,7 @@ def main() -> int:
 
 
 def _settings(values: dict[str, Any]) -> Settings:
-    return Settings(**{**values, "cors_origin": tuple(values["cors_origin"])})
+    return Settings(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
 
 
 def _load(worker: Worker, settings: Settings) -> Loaded:
