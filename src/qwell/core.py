@@ -47,10 +47,13 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One answer to produce. Either messages (chat) or prompt (plain completion) is set.
+    """One answer to produce, to messages (chat), else to prompt, else to prompt_ids (completion).
 
     overflow   trim: drop the oldest turns and say so; error: refuse with context-overflow
     top_logprobs  None: none; n: logprob of the token and of the n best
+    tools      what the model is told it may call; with tools, calls are told apart from text
+    grammar    what the answer must follow, in llguidance's Lark; empty: nothing
+    encode_only  compute nothing: report the prompt's tokens and their text, however many
     """
 
     id: str
@@ -63,6 +66,9 @@ class Request:
     overflow: Literal["trim", "error"] = "trim"
     top_logprobs: int | None = None
     continue_last: bool = False  # go on with the last assistant message instead of a new turn
+    prompt_ids: tuple[int, ...] = ()
+    grammar: str = ""
+    encode_only: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -79,14 +85,18 @@ class Request:
         values["sampling"] = Sampling(**sampling)
         values["stop"] = tuple(values.get("stop", ()))
         values["tools"] = tuple(values.get("tools", ()))
+        values["prompt_ids"] = tuple(values.get("prompt_ids", ()))
         return cls(**values)
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
+    """prompt_tokens were read, cached_tokens of them before; dropped_tokens did not fit."""
+
     prompt_tokens: int = 0
     cached_tokens: int = 0
     completion_tokens: int = 0
+    dropped_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,11 +139,22 @@ class Delta:
     """Text that is final: whole characters, no part of a stop string.
 
     logprobs: one entry per token of this delta, as in OpenAI's chat API, when asked for.
+    tool_calls: calls that are complete, with id, name, and arguments as JSON text.
     """
 
     type: ClassVar[str] = "delta"
     text: str = ""
     logprobs: tuple[Mapping[str, Any], ...] = ()
+    tool_calls: tuple[Mapping[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """The answer to encode_only: the prompt as the model would read it."""
+
+    type: ClassVar[str] = "tokens"
+    ids: tuple[int, ...] = ()
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,10 +168,13 @@ class Notice:
 
 @dataclass(frozen=True, slots=True)
 class Done:
+    """stop: the stop string that ended the answer, if one did."""
+
     type: ClassVar[str] = "done"
     reason: Reason = "stop"
     usage: Usage = Usage()
     timings: Timings = Timings()
+    stop: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,9 +189,9 @@ class Failed:
     request_id: str = ""
 
 
-Event = Queued | Loading | Prefill | Delta | Notice | Done | Failed
+Event = Queued | Loading | Prefill | Delta | Tokens | Notice | Done | Failed
 _EVENTS: dict[str, type[Event]] = {
-    e.type: e for e in (Queued, Loading, Prefill, Delta, Notice, Done, Failed)
+    e.type: e for e in (Queued, Loading, Prefill, Delta, Tokens, Notice, Done, Failed)
 }
 
 
@@ -176,10 +200,11 @@ def is_terminal(event: Event) -> bool:
 
 
 def event_to_dict(event: Event) -> dict[str, Any]:
-    """JSON-ready; ``type`` first. Empty logprobs are left out."""
+    """JSON-ready; ``type`` first. What few answers have is left out where it is empty."""
     body = asdict(event)
-    if not body.get("logprobs", True):
-        del body["logprobs"]
+    for rare in ("logprobs", "tool_calls", "stop"):
+        if not body.get(rare, True):
+            del body[rare]
     return {"type": event.type, **body}
 
 

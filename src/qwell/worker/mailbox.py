@@ -14,7 +14,11 @@ from qwell.core import Delta, Event, Loading, Prefill, Queued, is_terminal
 def _merge(older: Event, newer: Event) -> Event | None:
     """One event that says what both say, or None when both are needed."""
     if isinstance(older, Delta) and isinstance(newer, Delta):
-        return Delta(older.text + newer.text, older.logprobs + newer.logprobs)
+        return Delta(
+            older.text + newer.text,
+            older.logprobs + newer.logprobs,
+            older.tool_calls + newer.tool_calls,
+        )
     if type(older) is type(newer) and isinstance(newer, Queued | Loading | Prefill):
         return newer
     return None
