@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -72,13 +73,12 @@ def test_several_requests_may_agree(interruption: Interruption) -> None:
 
 def interrupted(interruption: Interruption, *rows: tuple[str, int]) -> bool:
     """A step of which the first request is not wanted."""
-    try:
-        with interruption.step(rows):
-            if interruption.interrupt(rows[0][0]):
-                raise Cancelled
-    except Cancelled:
-        return True
-    return False
+    is_ended = False
+    with suppress(Cancelled), interruption.step(rows):
+        is_ended = interruption.interrupt(rows[0][0])
+        if is_ended:
+            raise Cancelled
+    return is_ended
 
 
 def test_nobody_is_robbed_of_two_steps_in_a_row(interruption: Interruption) -> None:
