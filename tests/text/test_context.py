@@ -48,8 +48,35 @@ def test_oldest_turn_goes_first(template: ChatTemplate, tokenizer: Tokenizer) ->
     assert fitted.dropped_tokens == n - len(fitted.ids)
 
 
+def test_a_growing_conversation_keeps_its_cut_for_many_turns(
+    template: ChatTemplate, tokenizer: Tokenizer
+) -> None:
+    cuts = []
+    for n_turns in range(40, 80):
+        fitted = fit(template, tokenizer, conversation(n_turns), n_ctx=1200, reserve=0)
+        cuts.append(fitted.dropped_messages)
+        assert 600 < fitted.prompt_tokens <= 1200
+    assert cuts == sorted(cuts)
+    assert 3 < len(set(cuts)) < 12
+
+
+def test_a_long_system_prompt_leaves_the_cut_where_it_was_as_well(
+    template: ChatTemplate, tokenizer: Tokenizer
+) -> None:
+    system = Message("system", "x" * 1000)
+    cuts = [
+        fit(
+            template, tokenizer, [system, *conversation(n)[1:]], n_ctx=1300, reserve=0
+        ).dropped_messages
+        for n in range(20, 60)
+    ]
+    assert len(set(cuts)) < 25
+
+
 @given(n_turns=st.integers(0, 9), room=st.integers(60, 600))
-def test_as_much_as_fits_stays(template: ChatTemplate, n_turns: int, room: int) -> None:
+def test_what_stays_fits_and_a_block_more_would_not(
+    template: ChatTemplate, n_turns: int, room: int
+) -> None:
     messages = conversation(n_turns)
     fits = [
         n
@@ -62,8 +89,13 @@ def test_as_much_as_fits_stays(template: ChatTemplate, n_turns: int, room: int) 
             fit(template, tokenizer, messages, n_ctx=room + 7, reserve=7)
         return
     fitted = fit(template, tokenizer, messages, n_ctx=room + 7, reserve=7)
-    assert fitted.dropped_messages == 2 * fits[0]
     assert len(fitted.ids) <= room
+    assert 2 * fits[0] <= fitted.dropped_messages <= 2 * fits[-1]
+    if fits[0] == 0:
+        assert fitted.dropped_messages == 0
+    before = [SYSTEM, *messages[max(1, fitted.dropped_messages - 1) :]]
+    if fitted.dropped_messages > 2 * fits[0]:
+        assert n_tokens(template, before) > room - room // 4
 
 
 def test_answers_and_tool_results_go_with_their_question(

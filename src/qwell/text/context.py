@@ -16,6 +16,8 @@ from qwell.errors import QwellError
 from qwell.text.template import ChatTemplate, Tool
 from qwell.text.tokenizer import Tokenizer
 
+_BLOCKS = (4, 16, 64)  # in which a full context is emptied; finer ones beside a long system prompt
+
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
@@ -43,11 +45,14 @@ def fit(
     overflow: Literal["trim", "error"] = "trim",
     continue_last: bool = False,
 ) -> Fitted:
-    """Encode as many of the newest turns as fit beside the system prompt in n_ctx - reserve.
+    """Encode the newest turns that fit beside the system prompt in n_ctx - reserve.
 
-    A turn begins with a user's message and goes whole or not at all. Raises QwellError
-    context-overflow when the last turn alone is too long, or, with overflow "error", when
-    anything would have to be dropped; and as ChatTemplate.encode does.
+    A turn begins with a user's message and goes whole or not at all. Turns go in blocks of a
+    quarter of the room, counted from the beginning of the conversation: one that grows keeps
+    its cut for many turns, and with it the prefix that is cached.
+
+    Raises QwellError context-overflow when the last turn alone is too long, or, with overflow
+    "error", when anything would have to be dropped; and as ChatTemplate.encode does.
     """
 
     def encoded(first: int) -> list[int]:
@@ -55,8 +60,19 @@ def fit(
             tokenizer, [*head, *messages[first:]], tools, continue_last=continue_last
         )
 
-    def fits(first: int) -> bool:
-        return len(encoded(first)) <= room
+    def first_within(size: int) -> int | None:
+        """Where the longest row of newest turns begins that takes at most so many tokens."""
+        # Fewer turns never make more tokens; from the newest on, so that a long past costs nothing.
+        n_kept = 1
+        while n_kept < len(starts) and len(encoded(starts[-n_kept])) <= size:
+            n_kept *= 2
+        at = bisect_left(
+            starts,
+            x=True,
+            lo=max(0, len(starts) - n_kept),
+            key=lambda start: len(encoded(start)) <= size,
+        )
+        return starts[at] if at < len(starts) else None
 
     room = n_ctx - reserve
     head = list(takewhile(lambda message: message.role == "system", messages))
@@ -66,16 +82,18 @@ def fit(
     if overflow == "error":
         raise _too_long("a conversation", len(whole), n_ctx, reserve)
     starts = [i for i in range(len(head) + 1, len(messages)) if messages[i].role == "user"]
-    # Fewer turns never make more tokens; from the newest on, so that a long past costs nothing.
-    n_kept = 1
-    while n_kept < len(starts) and fits(starts[-n_kept]):
-        n_kept *= 2
-    at = bisect_left(starts, x=True, lo=max(0, len(starts) - n_kept), key=fits)
-    if at == len(starts):
+    blocks = [*(max(1, room // n) for n in _BLOCKS), 1]
+    sizes = (len(whole) - _round_up(len(whole) - room, block) for block in blocks)
+    first = next((at for size in sizes if (at := first_within(size)) is not None), None)
+    if first is None:
         least = encoded(starts[-1]) if starts else whole
         raise _too_long("the system prompt and the last turn", len(least), n_ctx, reserve)
-    ids = encoded(starts[at])
-    return Fitted(ids, starts[at] - len(head), len(whole) - len(ids), len(ids))
+    ids = encoded(first)
+    return Fitted(ids, first - len(head), len(whole) - len(ids), len(ids))
+
+
+def _round_up(n: int, block: int) -> int:
+    return -(-n // block) * block
 
 
 def _too_long(what: str, n_tokens: int, n_ctx: int, reserve: int) -> QwellError:
