@@ -162,7 +162,9 @@ def main() -> int:
 
 
 def _settings(values: dict[str, Any]) -> Settings:
-    return Settings(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+    """JSON has no tuples."""
+    tupled: dict[str, Any] = {k: tuple(v) if type(v) is list else v for k, v in values.items()}
+    return Settings(**tupled)
 
 
 def _load(worker: Worker, settings: Settings) -> Loaded:

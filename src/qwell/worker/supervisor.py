@@ -28,6 +28,7 @@ from qwell.worker.status import Phase, WorkerStatus
 from qwell.worker.watchdog import Watchdog
 
 _log = logging.getLogger(__name__)
+_SECRETS = ("api_key", "api_key_file", "database_url")
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,7 +332,6 @@ def _cannot_start(error: Exception) -> QwellError:
 
 
 def _for_child(settings: Settings) -> dict[str, Any]:
-    """The settings as JSON, without the key, which the child has no use for."""
+    """The settings as JSON, without the secrets, which the child has no use for."""
     values = dataclasses.asdict(settings)
-    del values["api_key"]
-    return values
+    return {name: value for name, value in values.items() if name not in _SECRETS}
