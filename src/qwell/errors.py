@@ -15,14 +15,24 @@ class QwellError(Exception):
     found      what is there, with the path or value
     expected   what should be there
     fix        what to do, with the command to run where one exists
+    retry_after_s  when trying again makes sense, where that is known; does not cross the pipe
     """
 
-    def __init__(self, fault: str, *, found: str, expected: str, fix: str) -> None:
+    def __init__(
+        self,
+        fault: str,
+        *,
+        found: str,
+        expected: str,
+        fix: str,
+        retry_after_s: float | None = None,
+    ) -> None:
         super().__init__(fault, found, expected, fix)
         self.fault = fault
         self.found = found
         self.expected = expected
         self.fix = fix
+        self.retry_after_s = retry_after_s
 
     def __str__(self) -> str:
         return f"[{self.fault}] found: {self.found}; expected: {self.expected}; fix: {self.fix}"

@@ -12,6 +12,8 @@ import time
 from contextvars import ContextVar
 from typing import Any
 
+from qwell.log_file import LogFile
+
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 
 _PLAIN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
@@ -45,21 +47,39 @@ class JsonFormatter(logging.Formatter):
 
 
 class TextFormatter(logging.Formatter):
-    """Lines of the form ``time level logger message key=value``."""
+    """Lines of the form ``time level logger message key=value``.
+
+    Control characters are escaped: what a client sent must neither forge a line nor move the
+    cursor of the terminal that shows it.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
         extras = _extras(record)
         if rid := request_id.get():
             extras["request_id"] = rid
         tail = "".join(f" {k}={v}" for k, v in extras.items())
-        line = f"{_stamp(record)} {record.levelname:<7} {record.name}: {record.getMessage()}{tail}"
+        said = inert(f"{record.getMessage()}{tail}")
+        line = f"{_stamp(record)} {record.levelname:<7} {record.name}: {said}"
         if record.exc_info:
-            line += "\n" + self.formatException(record.exc_info)
+            trace = self.formatException(record.exc_info).splitlines()
+            line += "".join(f"\n{inert(part)}" for part in trace)
         return line
 
 
-def configure(log_format: str = "text", level: str = "info") -> None:
-    """Send all records to standard error in the chosen format. Replaces earlier handlers."""
+def inert(text: str) -> str:
+    """The text on one line, with every character that is not printable written as its escape."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def configure(log_format: str = "text", level: str = "info", file: LogFile | None = None) -> None:
+    """Send all records to standard error in the chosen format, and to the file as JSON.
+
+    Replaces earlier handlers.
+    """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
-    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    handlers: list[logging.Handler] = [handler]
+    if file is not None:
+        file.setFormatter(JsonFormatter())
+        handlers.append(file)
+    logging.basicConfig(level=level.upper(), handlers=handlers, force=True)

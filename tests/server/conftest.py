@@ -31,6 +31,10 @@ class FakeStatus:
     model: dict[str, Any] = field(default_factory=lambda: dict(MODEL))
     error: QwellError | None = None
     last_words: str = ""
+    pid: int | None = None
+    restarts: int = 0
+    running: int = 0
+    waiting: int = 0
 
 
 class FakeWorker:

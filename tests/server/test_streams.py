@@ -11,6 +11,7 @@ import pytest
 
 from qwell.core import Delta, Done, Failed, Message, Request, is_terminal
 from qwell.errors import QwellError
+from qwell.server.admission import Admission
 from qwell.server.streams import Bounds, Stream, Streams
 
 pytestmark = pytest.mark.anyio
@@ -25,7 +26,7 @@ async def texts(stream: Stream, start: int = 0) -> list[str]:
 
 
 async def test_the_first_event_names_the_stream_and_the_last_is_terminal(worker: Any) -> None:
-    stream = Streams(worker, Bounds()).open(request(), grace_s=0)
+    stream = Streams(worker, Bounds(), Admission(8)).open(request(), grace_s=0)
     events = [json.loads(text) for text in await texts(stream)]
     assert events[0]["type"] == "queued"
     assert events[0]["stream"] == stream.id
@@ -35,7 +36,7 @@ async def test_the_first_event_names_the_stream_and_the_last_is_terminal(worker:
 
 
 async def test_readers_from_any_offset_see_the_same_tail(worker: Any) -> None:
-    stream = Streams(worker, Bounds()).open(request(), grace_s=0)
+    stream = Streams(worker, Bounds(), Admission(8)).open(request(), grace_s=0)
     whole, tail = await asyncio.gather(texts(stream), texts(stream, 2))
     assert tail == whole[2:]
     assert await texts(stream, 3) == whole[3:]
@@ -44,7 +45,7 @@ async def test_readers_from_any_offset_see_the_same_tail(worker: Any) -> None:
 
 async def test_a_worker_that_breaks_off_ends_the_log_with_an_error(worker: Any) -> None:
     worker.script = (Delta("half"),)
-    stream = Streams(worker, Bounds()).open(request(), grace_s=0)
+    stream = Streams(worker, Bounds(), Admission(8)).open(request(), grace_s=0)
     events = [entry.event async for entry in stream.read()]
     assert [is_terminal(event) for event in events] == [False, False, True]
     assert isinstance(events[-1], Failed)
@@ -56,7 +57,7 @@ async def test_a_worker_that_raises_ends_the_log_with_an_error(
     worker: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     worker.script = iter(lambda: 1 / 0, None)
-    stream = Streams(worker, Bounds()).open(request(), grace_s=0)
+    stream = Streams(worker, Bounds(), Admission(8)).open(request(), grace_s=0)
     *_, last = [entry.event async for entry in stream.read()]
     assert isinstance(last, Failed)
     assert "ZeroDivisionError" in caplog.text
@@ -64,7 +65,7 @@ async def test_a_worker_that_raises_ends_the_log_with_an_error(
 
 async def test_nothing_follows_the_terminal_event(worker: Any) -> None:
     worker.script = (Done("stop"), Delta("late"), Done("length"))
-    stream = Streams(worker, Bounds()).open(request(), grace_s=0)
+    stream = Streams(worker, Bounds(), Admission(8)).open(request(), grace_s=0)
     assert len(await texts(stream)) == 2
     await stream.producer
     assert len(stream.entries) == 2
@@ -72,7 +73,7 @@ async def test_nothing_follows_the_terminal_event(worker: Any) -> None:
 
 async def test_an_unread_answer_is_cancelled_after_the_grace(worker: Any) -> None:
     worker.script = (Delta("a"), worker.PAUSE)
-    stream = Streams(worker, Bounds()).open(request(), grace_s=0)
+    stream = Streams(worker, Bounds(), Admission(8)).open(request(), grace_s=0)
     with stream.attached():
         await worker.paused.wait()
     await asyncio.wait_for(stream.producer, 5)
@@ -81,7 +82,7 @@ async def test_an_unread_answer_is_cancelled_after_the_grace(worker: Any) -> Non
 
 async def test_a_reader_that_comes_back_keeps_the_answer_alive(worker: Any) -> None:
     worker.script = (worker.PAUSE, Done("stop"))
-    stream = Streams(worker, Bounds()).open(request(), grace_s=0.05)
+    stream = Streams(worker, Bounds(), Admission(8)).open(request(), grace_s=0.05)
     with stream.attached():
         await worker.paused.wait()
     with stream.attached():
@@ -92,7 +93,7 @@ async def test_a_reader_that_comes_back_keeps_the_answer_alive(worker: Any) -> N
 
 async def test_waiting_for_events_ends_without_one(worker: Any) -> None:
     worker.script = (worker.PAUSE,)
-    stream = Streams(worker, Bounds()).open(request(), grace_s=0)
+    stream = Streams(worker, Bounds(), Admission(8)).open(request(), grace_s=0)
     assert len(await stream.wait(0, 5)) == 1
     assert await stream.wait(1, 0.01) == []
     await stream.finish(1)
@@ -100,7 +101,7 @@ async def test_waiting_for_events_ends_without_one(worker: Any) -> None:
 
 async def test_too_many_live_answers_are_refused_with_a_reason(worker: Any) -> None:
     worker.script = (worker.PAUSE,)
-    streams = Streams(worker, Bounds(live=1))
+    streams = Streams(worker, Bounds(), Admission(max_queue=0))
     first = streams.open(request(), grace_s=0)
     with pytest.raises(QwellError) as refused:
         streams.open(request("r2"), grace_s=0)
@@ -111,7 +112,7 @@ async def test_too_many_live_answers_are_refused_with_a_reason(worker: Any) -> N
 
 @pytest.mark.parametrize("bounds", [Bounds(ended=1), Bounds(bytes=0), Bounds(keep_s=-1)])
 async def test_old_logs_make_room(worker: Any, bounds: Bounds) -> None:
-    streams = Streams(worker, bounds)
+    streams = Streams(worker, bounds, Admission(8))
     first = streams.open(request(), grace_s=0)
     await first.producer
     second = streams.open(request("r2"), grace_s=0)
@@ -127,7 +128,7 @@ async def test_closing_ends_every_log_even_of_a_deaf_worker(
 
     worker.script = (worker.PAUSE,)
     monkeypatch.setattr(worker, "cancel", ignore)
-    streams = Streams(worker, Bounds())
+    streams = Streams(worker, Bounds(), Admission(8))
     stream = streams.open(request(), grace_s=0)
     await worker.paused.wait()
     await streams.close(grace_s=0)
@@ -138,7 +139,7 @@ async def test_the_log_line_of_an_answer_has_tokens_and_times_but_no_text(
     worker: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "qwell.server")
-    stream = Streams(worker, Bounds()).open(request(), grace_s=0)
+    stream = Streams(worker, Bounds(), Admission(8)).open(request(), grace_s=0)
     await stream.producer
     (record,) = [r for r in caplog.records if r.message == "answer"]
     facts = vars(record)

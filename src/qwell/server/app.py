@@ -19,26 +19,38 @@ from starlette.responses import Response
 import qwell
 from qwell.config import Settings
 from qwell.errors import QwellError
-from qwell.server import chat, chat_socket, docs_page, health, openai, page
+from qwell.server import chat, chat_socket, docs_page, health, metrics, openai, page
+from qwell.server.admission import Admission
 from qwell.server.api_key import ApiKey
 from qwell.server.body_limit import BodyLimit
+from qwell.server.canary import Canary
 from qwell.server.cors import OriginCheck
+from qwell.server.exposition import Gauge
 from qwell.server.host_check import HostCheck, own_names
+from qwell.server.key_ring import KeyRing
+from qwell.server.metrics import Metrics, process_gauges, worker_gauges
+from qwell.server.on_demand import OnDemand
 from qwell.server.problem import refusal, request_id_of
 from qwell.server.request_log import RequestLog
 from qwell.server.schemas import first_wrong, invalid_body
 from qwell.server.security_headers import SecurityHeaders
 from qwell.server.streams import Bounds, Streams
+from qwell.server.trusted_proxy import ProxyHeadersMiddleware, checked
 from qwell.server.worker_protocol import Worker
 
 STOP_GRACE_S = 5.0  # for the worker, once the answers have ended
-_MOST_SLOTS = 8  # what parallel = 0 can come to
 
 log = logging.getLogger("qwell.server")
 
 
 def create_app(settings: Settings, worker: Worker, *, bundle: Path = page.BUNDLE) -> FastAPI:
-    """The whole server over a worker that is not started yet: it lives as long as the app."""
+    """The whole server over a worker that is not started yet: it lives as long as the app.
+
+    Raises QwellError ``config-invalid`` for keys and proxies that cannot be used.
+    """
+    counted = Metrics()
+    if settings.idle_unload_min:
+        worker = OnDemand(worker, 60.0 * settings.idle_unload_min)
     app = FastAPI(
         title="qwell",
         version=qwell.__version__,
@@ -46,15 +58,23 @@ def create_app(settings: Settings, worker: Worker, *, bundle: Path = page.BUNDLE
         docs_url=None,  # docs_page.py: the framework's loads scripts from another origin
         redoc_url=None,
         lifespan=_lifespan,
-        middleware=_middleware(settings),
+        middleware=_middleware(settings, counted),
     )
+    app.state.settings = settings
     app.state.worker = worker
     app.state.bundle = bundle
-    app.state.streams = Streams(worker, _bounds(settings))
+    app.state.metrics = counted
+    app.state.streams = streams = _streams(settings, worker, counted)
+    app.state.canary = Canary(worker, streams)
+    counted.watch(
+        Gauge("qwell_answers_live", "answers running or waiting", lambda: streams.n_live),
+        *worker_gauges(worker),
+        *process_gauges(),
+    )
     app.add_exception_handler(QwellError, _on_qwell_error)
     app.add_exception_handler(HTTPException, _on_http_error)
     app.add_exception_handler(RequestValidationError, _on_invalid_body)
-    for part in (chat, chat_socket, openai, health, docs_page, page):
+    for part in (chat, chat_socket, openai, health, metrics, docs_page, page):
         app.include_router(part.router)
     return app
 
@@ -69,20 +89,27 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         await app.state.worker.stop(STOP_GRACE_S)
 
 
-def _middleware(settings: Settings) -> list[Middleware]:
+def _middleware(settings: Settings, counted: Metrics) -> list[Middleware]:
     """Outermost first."""
     return [
-        Middleware(RequestLog),
+        Middleware(ProxyHeadersMiddleware, trusted_hosts=checked(settings.trusted_proxy)),
+        Middleware(RequestLog, metrics=counted),
         Middleware(SecurityHeaders),
         Middleware(HostCheck, names=own_names(settings.host, settings.cors_origin)),
         Middleware(OriginCheck, origins=settings.cors_origin),
-        Middleware(ApiKey, key=settings.api_key),
-        Middleware(BodyLimit),
+        Middleware(ApiKey, ring=KeyRing(settings.api_key, settings.api_key_file)),
+        Middleware(BodyLimit, max_bytes=settings.max_body_mib * 2**20),
     ]
 
 
-def _bounds(settings: Settings) -> Bounds:
-    return Bounds(live=settings.max_queue + (settings.parallel or _MOST_SLOTS))
+def _streams(settings: Settings, worker: Worker, counted: Metrics) -> Streams:
+    return Streams(
+        worker,
+        Bounds(answer_s=settings.request_timeout_s),
+        Admission(settings.max_queue, settings.rate_limit),
+        counted,
+        log_text=settings.log_prompts == "on",
+    )
 
 
 async def _on_qwell_error(request: Request, error: Exception) -> Response:

@@ -1,4 +1,4 @@
-"""Refuses request bodies that are too large, before they fill the memory."""
+"""Refuses request bodies that are too large or compressed, before they fill the memory."""
 
 from __future__ import annotations
 
@@ -9,11 +9,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from qwell.errors import QwellError
 from qwell.server.problem import refuse
 
-MAX_BYTES = 8 * 1024 * 1024
-
 
 class BodyLimit:
-    def __init__(self, app: ASGIApp, max_bytes: int = MAX_BYTES) -> None:
+    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
         self._app = app
         self._max_bytes = max_bytes
 
@@ -22,7 +20,12 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        declared = Headers(scope=scope).get("content-length", "0")
+        headers = Headers(scope=scope)
+        encoding = headers.get("content-encoding", "identity")
+        if encoding.strip().lower() != "identity":
+            await refuse(scope, receive, send, _encoded(encoding))
+            return
+        declared = headers.get("content-length", "0")
         if declared.isdecimal() and int(declared) > self._max_bytes:
             await refuse(scope, receive, send, self._too_large(f"{declared} bytes"))
             return
@@ -44,5 +47,14 @@ class BodyLimit:
             "body-too-large",
             found=f"a request body of {found}",
             expected=f"at most {self._max_bytes} bytes",
-            fix="send fewer or shorter messages",
+            fix="send fewer or shorter messages, or raise qwell serve --max-body-mib",
         )
+
+
+def _encoded(encoding: str) -> QwellError:
+    return QwellError(
+        "body-encoded",
+        found=f"a request body with Content-Encoding {encoding[:40]!r}",
+        expected="a body that is sent as it is: a small one could unpack to any size",
+        fix="send it without compression",
+    )

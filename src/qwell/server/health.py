@@ -1,4 +1,6 @@
-"""/health: the process lives. /ready: a token can come out. /version: what is really served.
+"""/health: the process lives. /ready: a token can come out. /health/deep: one just did.
+
+/version says what is really served.
 
 Knows the worker's status, not how it came about.
 """
@@ -13,6 +15,8 @@ from starlette.responses import JSONResponse, Response
 
 import qwell
 from qwell.errors import QwellError
+from qwell.server.admission import shutting_down
+from qwell.server.canary import Verdict
 from qwell.server.problem import problem, request_id_of
 from qwell.server.worker_protocol import Status
 
@@ -29,8 +33,8 @@ def status_of(request: Request) -> Status:
 def reason_not_ready(status: Status) -> QwellError | None:
     """Why no token can come out now, with what to do; None when ready."""
     match status.phase:
-        case "ready":
-            return None
+        case "ready" | "idle":
+            return None  # an idle worker is loaded by the request that needs it
         case "failed" | "restarting" if status.error is not None:
             return status.error
         case "failed" | "restarting":
@@ -72,9 +76,37 @@ async def health() -> JSONResponse:
 async def ready(request: Request) -> Response:
     """200 when a token can come out, else 503 with cause and fix (RFC 9457)."""
     status = status_of(request)
-    reason = reason_not_ready(status)
-    if reason is None:
-        return JSONResponse({"status": "ready", "model": _model(status)}, headers=_NO_STORE)
+    reason = _closing(request) or reason_not_ready(status)
+    if reason is not None:
+        return _unhealthy(request, reason)
+    return JSONResponse({"status": status.phase, "model": _model(status)}, headers=_NO_STORE)
+
+
+@router.get("/health/deep")
+async def deep(request: Request) -> Response:
+    """200 when a token came out within a deadline, kept for some seconds; else 503 with cause.
+
+    A worker that is busy with other answers is healthy by them; one unloaded while idle stays so.
+    """
+    status = status_of(request)
+    reason = _closing(request) or reason_not_ready(status)
+    if reason is not None:
+        return _unhealthy(request, reason)
+    if status.phase == "idle":
+        return JSONResponse({"status": "idle"}, headers=_NO_STORE)
+    verdict: Verdict = await request.app.state.canary.verdict()
+    if verdict.error is not None:
+        return _unhealthy(request, verdict.error)
+    body = {"status": "ok", "how": verdict.how, "seconds": round(verdict.seconds, 3)}
+    return JSONResponse(body, headers=_NO_STORE)
+
+
+def _closing(request: Request) -> QwellError | None:
+    closing_in_s: float | None = request.app.state.streams.admission.closing_in_s
+    return None if closing_in_s is None else shutting_down(closing_in_s)
+
+
+def _unhealthy(request: Request, reason: QwellError) -> Response:
     response = problem(reason, request_id=request_id_of(request.scope), status=503)
     response.headers.update(_NO_STORE)
     return response

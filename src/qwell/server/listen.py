@@ -14,11 +14,10 @@ from pathlib import Path
 import uvicorn
 from fastapi import FastAPI
 
+from qwell.config import Settings
 from qwell.errors import QwellError
-from qwell.server.body_limit import MAX_BYTES
 from qwell.server.streams import Streams
 
-DRAIN_S = 20.0  # running answers may end by themselves this long after the signal
 log = logging.getLogger("qwell.server")
 
 
@@ -37,7 +36,10 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 class DrainingServer(uvicorn.Server):
-    """Ends every stream with its terminal event before connections are cut."""
+    """Ends every stream with its terminal event before connections are cut.
+
+    Meanwhile it still listens: new requests are told that it is going, and for how long.
+    """
 
     def __init__(self, config: uvicorn.Config, app: FastAPI, drain_s: float) -> None:
         super().__init__(config)
@@ -45,13 +47,14 @@ class DrainingServer(uvicorn.Server):
         self._drain_s = drain_s
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await self._drain(self._app.state.streams)
         for server in self.servers:
             server.close()
-        await self._drain(self._app.state.streams)
         await super().shutdown(sockets)
 
     async def _drain(self, streams: Streams) -> None:
         """Let running answers end; a second Ctrl-C ends them at once."""
+        streams.admission.closing_in_s = self._drain_s
         if streams.n_live:
             log.info("waiting for running answers", extra={"answers": streams.n_live})
         draining = asyncio.create_task(streams.close(self._drain_s))
@@ -61,18 +64,22 @@ class DrainingServer(uvicorn.Server):
         await streams.close(0)
 
 
-def make_server(app: FastAPI, *, drain_s: float = DRAIN_S) -> DrainingServer:
+def make_server(app: FastAPI, *, drain_s: float | None = None) -> DrainingServer:
+    """drain_s: how long running answers may go on after the signal; None: as set."""
+    settings: Settings = app.state.settings
     config = uvicorn.Config(
         app,
         ws="websockets-sansio",  # the other implementation of the same library is deprecated
-        ws_max_size=MAX_BYTES,
+        ws_max_size=settings.max_body_mib * 2**20,
+        ws_per_message_deflate=False,  # events are small, and what is not unpacked is no bomb
+        proxy_headers=False,  # trusted_proxy.py decides: the default trusts this machine
         log_config=None,  # the program's own log
         log_level="warning",  # what it says at info, our own lines say with a request id
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=5,
     )
-    return DrainingServer(config, app, drain_s)
+    return DrainingServer(config, app, settings.drain_timeout_s if drain_s is None else drain_s)
 
 
 def _explained(error: OSError, host: str, port: int) -> QwellError:

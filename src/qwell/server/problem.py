@@ -5,6 +5,7 @@ Knows how a QwellError looks on the wire, and which status its fault id means.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -27,17 +28,21 @@ _STATUS = {
     "stream-unknown": 404,
     "proxy-body-too-large": 413,
     "body-too-large": 413,
-    "request-queueing": 429,
+    "body-encoded": 415,
+    "rate-limited": 429,
     "internal-error": 500,
+    "request-queueing": 503,
+    "answer-timeout": 504,
 }
-_RETRY_AFTER = {"request-queueing": "5", "model-still-loading": "5", "worker-crashed": "2"}
+# Seconds, where the error itself does not know better.
+_RETRY_AFTER = {"request-queueing": 5, "model-still-loading": 5, "worker-crashed": 2}
 
 # OpenAI's own words where it has one; otherwise the fault id is the code.
 _OPENAI_CODES = {
     "auth-missing": "invalid_api_key",
     "context-overflow": "context_length_exceeded",
     "model-name-unknown": "model_not_found",
-    "request-queueing": "rate_limit_exceeded",
+    "rate-limited": "rate_limit_exceeded",
 }
 
 
@@ -50,9 +55,10 @@ def status_of(fault: str) -> int:
     return _STATUS.get(fault, 503)
 
 
-def headers_of(fault: str) -> dict[str, str]:
-    wait = _RETRY_AFTER.get(fault)
-    headers = {"Retry-After": wait} if wait else {}
+def headers_of(fault: str, retry_after_s: float | None = None) -> dict[str, str]:
+    """Retry-After is in whole seconds, at least one."""
+    wait_s = _RETRY_AFTER.get(fault) if retry_after_s is None else retry_after_s
+    headers = {} if wait_s is None else {"Retry-After": str(max(1, math.ceil(wait_s)))}
     return headers | ({"WWW-Authenticate": "Bearer"} if fault == "auth-missing" else {})
 
 
@@ -69,7 +75,8 @@ def problem(error: QwellError, *, request_id: str = "", status: int | None = Non
     }
     if request_id:
         body["request_id"] = request_id
-    return JSONResponse(body, code, headers=headers_of(error.fault), media_type=MEDIA_TYPE)
+    headers = headers_of(error.fault, error.retry_after_s)
+    return JSONResponse(body, code, headers=headers, media_type=MEDIA_TYPE)
 
 
 def openai_body(fault: str, message: str, param: str | None = None) -> dict[str, Any]:
@@ -89,7 +96,7 @@ def openai_error(error: QwellError, *, param: str | None = None) -> JSONResponse
     return JSONResponse(
         openai_body(error.fault, message, param),
         status_of(error.fault),
-        headers=headers_of(error.fault),
+        headers=headers_of(error.fault, error.retry_after_s),
     )
 
 

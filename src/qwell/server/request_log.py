@@ -16,9 +16,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from qwell.errors import QwellError
 from qwell.log import request_id as current_request_id
+from qwell.server.metrics import Metrics
 from qwell.server.problem import refuse
 
 log = logging.getLogger("qwell.server.request")
+_MAX_PATH = 300
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "WS"})
 _SANE_ID = re.compile(r"[\w.-]{1,64}", re.ASCII)
 
 
@@ -28,8 +31,9 @@ class RequestLog:
     The id is always ours, hence unique; one sent by a proxy is logged beside it.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app = app
+        self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -39,8 +43,10 @@ class RequestLog:
         scope.setdefault("state", {})["request_id"] = request_id
         token = current_request_id.set(request_id)
         try:
-            await _Exchange(scope, send, request_id).run(self._app, receive)
+            exchange = _Exchange(scope, send, request_id)
+            await exchange.run(self._app, receive)
         finally:
+            exchange.count(self._metrics)
             current_request_id.reset(token)
 
 
@@ -68,6 +74,15 @@ class _Exchange:
         finally:
             self._report()
 
+    def count(self, metrics: Metrics) -> None:
+        """By the pattern of the route: what a client made up must not become a label."""
+        route = getattr(self._scope.get("route"), "path", "none")
+        method = self._scope.get("method", "WS")
+        method = method if method in _METHODS else "other"
+        metrics.requests.add(method, route, str(self._status or 499))
+        if self._scope["type"] == "http":
+            metrics.request_s.observe(time.monotonic() - self._started_at, route)
+
     async def _watch(self, message: Message) -> None:
         kind = message["type"]
         if kind in ("http.response.start", "websocket.http.response.start"):
@@ -93,7 +108,7 @@ class _Exchange:
     def _facts(self) -> dict[str, Any]:
         facts = {
             "method": self._scope.get("method", "WS"),
-            "path": self._scope["path"],
+            "path": self._scope["path"][:_MAX_PATH],
             "client": (self._scope.get("client") or ("",))[0],
         }
         theirs = Headers(scope=self._scope).get("x-request-id", "")

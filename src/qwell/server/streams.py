@@ -17,8 +17,11 @@ from contextlib import aclosing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
-from qwell.core import Done, Event, Failed, Queued, Request, event_to_dict, is_terminal
+from qwell.core import Delta, Done, Event, Failed, Queued, Request, event_to_dict, is_terminal
 from qwell.errors import QwellError
+from qwell.server import caller
+from qwell.server.admission import Admission
+from qwell.server.metrics import Metrics
 from qwell.server.problem import title
 from qwell.server.worker_protocol import Worker
 
@@ -30,16 +33,16 @@ log = logging.getLogger("qwell.server.answer")
 class Bounds:
     """What is kept, and for how long.
 
-    live      answers in progress at once; more are refused
     ended     finished logs kept for readers that come back
     bytes     of event JSON over all kept logs; the oldest finished ones go first
     keep_s    how long a finished log is kept
+    answer_s  how long an answer may take, waiting included; 0: no limit
     """
 
-    live: int = 72
     ended: int = 256
     bytes: int = 64 * 1024 * 1024
     keep_s: float = 300.0
+    answer_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +61,9 @@ class Entry:
 class Stream:
     """The log of one answer. Its first event is ``queued`` and names the stream."""
 
-    def __init__(self, worker: Worker, request: Request, *, grace_s: float) -> None:
+    def __init__(
+        self, worker: Worker, request: Request, *, grace_s: float, place: Queued | None = None
+    ) -> None:
         self.id = secrets.token_hex(16)
         self.request = request
         self.entries: list[Entry] = []
@@ -68,12 +73,14 @@ class Stream:
         self._grace_s = grace_s
         self._started_at = time.monotonic()
         self._readers = 0
+        self.last_sign_at = 0.0  # when the worker last reported something, on the monotonic clock
         self.unread = asyncio.Event()  # set while nobody reads
         self.unread.set()
         self._reaper: asyncio.TimerHandle | None = None
         self._stopping: asyncio.Task[None] | None = None
         self._grown = asyncio.Event()
-        self._append(Queued(), stream=self.id, request_id=request.id)
+        self._deadline: asyncio.TimerHandle | None = None
+        self._append(place or Queued(), stream=self.id, request_id=request.id)
         self.producer = asyncio.create_task(self._produce())
 
     @property
@@ -129,6 +136,16 @@ class Stream:
         self.producer.cancel()
         await asyncio.wait([self.producer])
 
+    def end_after(self, answer_s: float) -> None:
+        """Fail with ``answer-timeout`` unless it has ended by then. What was said stays."""
+        loop = asyncio.get_running_loop()
+        self._deadline = loop.call_later(answer_s, self._expire, answer_s)
+
+    def _expire(self, answer_s: float) -> None:
+        if not self.ended:
+            self._append(_failure(_too_slow(answer_s)))
+            self._stopping = asyncio.create_task(self._worker.cancel(self.request.id))
+
     def _abandon(self) -> None:
         if not self.ended:
             log.info("nobody reads: stopping", extra={"request_id": self.request.id})
@@ -138,6 +155,7 @@ class Stream:
         try:
             async with aclosing(self._worker.submit(self.request)) as events:
                 async for event in events:
+                    self.last_sign_at = time.monotonic()
                     self._append(event)
         except QwellError as error:
             self._append(_failure(error))
@@ -145,7 +163,8 @@ class Stream:
             log.exception("the worker's events broke off")
         finally:
             self._append(_broken())  # no effect after a terminal event
-            self._report()
+            if self._deadline is not None:
+                self._deadline.cancel()
 
     def _append(self, event: Event, **extra: str) -> None:
         if self.ended:
@@ -164,25 +183,43 @@ class Stream:
         grown, self._grown = self._grown, asyncio.Event()
         grown.set()
 
-    def _report(self) -> None:
-        """One log line per answer: how it ended, tokens and where the time went; no text."""
+    @property
+    def end(self) -> Done | Failed:
+        """The terminal event. Only once the stream has ended."""
         last = self.entries[-1].event
-        extra: dict[str, Any] = {"duration_ms": round(1e3 * (time.monotonic() - self._started_at))}
-        if isinstance(last, Done):
-            body = event_to_dict(last)
-            timings = {name: round(value, 1) for name, value in body["timings"].items()}
-            extra |= {"reason": last.reason, **body["usage"], **timings}
-        elif isinstance(last, Failed):
-            extra |= {"code": last.code, "cause": last.cause}
-        log.info("answer", extra={"request_id": self.request.id, **extra})
+        assert isinstance(last, Done | Failed)
+        return last
+
+    @property
+    def duration_s(self) -> float:
+        return (self.ended_at or time.monotonic()) - self._started_at
+
+    @property
+    def text(self) -> str:
+        """The answer as far as it has come."""
+        return "".join(e.event.text for e in self.entries if isinstance(e.event, Delta))
 
 
 class Streams:
-    """All logs by id, bounded in number, bytes and age."""
+    """All logs by id, bounded in number, bytes and age; each answer's end is logged and counted.
 
-    def __init__(self, worker: Worker, bounds: Bounds) -> None:
+    log_text writes prompts and answers to the log, too.
+    """
+
+    def __init__(
+        self,
+        worker: Worker,
+        bounds: Bounds,
+        admission: Admission,
+        metrics: Metrics | None = None,
+        *,
+        log_text: bool = False,
+    ) -> None:
+        self.admission = admission
+        self.metrics = metrics or Metrics()
         self._worker = worker
         self._bounds = bounds
+        self._log_text = log_text
         self._by_id: dict[str, Stream] = {}
 
     @property
@@ -190,19 +227,42 @@ class Streams:
         """Answers that have not ended."""
         return sum(not stream.ended for stream in self._by_id.values())
 
+    @property
+    def last_sign_at(self) -> float:
+        """When any answer has last reported something."""
+        return max((stream.last_sign_at for stream in self._by_id.values()), default=0.0)
+
     def open(self, request: Request, *, grace_s: float) -> Stream:
-        """Start an answer. Raises QwellError ``request-queueing`` when too many are live."""
+        """Start an answer. Raises QwellError of Admission.refusal when it may not begin."""
         self._evict()
-        if self.n_live >= self._bounds.live:
-            raise QwellError(
-                "request-queueing",
-                found=f"{self.n_live} answers running or waiting",
-                expected=f"fewer than {self._bounds.live}",
-                fix="retry in some seconds, or raise --max-queue",
-            )
-        stream = Stream(self._worker, request, grace_s=grace_s)
+        n_live, n_slots = self.n_live, self._n_slots
+        try:
+            self.admission.admit(caller.current.get(), n_live, n_slots)
+        except QwellError as refused:
+            self.metrics.refusals.add(refused.fault)
+            raise
+        position = max(0, n_live + 1 - n_slots)
+        place = Queued(position, self.admission.wait_s(position, n_slots) if position else None)
+        stream = Stream(self._worker, request, grace_s=grace_s, place=place)
+        if self._bounds.answer_s:
+            stream.end_after(self._bounds.answer_s)
+        stream.producer.add_done_callback(lambda _: self._ended(stream))
         self._by_id[stream.id] = stream
         return stream
+
+    @property
+    def _n_slots(self) -> int:
+        return int(self._worker.status.model.get("n_slots", 1))
+
+    def _ended(self, stream: Stream) -> None:
+        """Count the answer, learn from its time, and log it: tokens and times; text if wanted."""
+        end = stream.end
+        self.metrics.answer_ended(end)
+        if isinstance(end, Done) and end.usage.completion_tokens:
+            self.admission.note(max(0.0, stream.duration_s - end.timings.queue_ms / 1e3))
+        extra = {"request_id": stream.request.id, "duration_ms": round(1e3 * stream.duration_s)}
+        text = _said(stream) if self._log_text else {}
+        log.info("answer", extra=extra | _facts(end) | text)
 
     def get(self, stream_id: str) -> Stream | None:
         self._evict()
@@ -231,6 +291,20 @@ class Streams:
                 total -= stream.n_bytes
 
 
+def _facts(end: Done | Failed) -> dict[str, Any]:
+    if isinstance(end, Failed):
+        return {"code": end.code, "cause": end.cause}
+    body = event_to_dict(end)
+    timings = {name: round(value, 1) for name, value in body["timings"].items()}
+    return {"reason": end.reason, **body["usage"], **timings}
+
+
+def _said(stream: Stream) -> dict[str, Any]:
+    request = stream.request
+    asked = request.prompt or [f"{turn.role}: {turn.content}" for turn in request.messages]
+    return {"prompt": asked, "answer": stream.text}
+
+
 def _failure(error: QwellError) -> Failed:
     cause = f"{error.found} (expected: {error.expected})"
     return Failed(code=error.fault, cause=cause, fix=error.fix)
@@ -241,4 +315,13 @@ def _broken() -> Failed:
         code="worker-crashed",
         cause="the events of this answer broke off",
         fix="send the message again; `qwell serve` logs what happened",
+    )
+
+
+def _too_slow(answer_s: float) -> QwellError:
+    return QwellError(
+        "answer-timeout",
+        found=f"the answer had not ended after {answer_s:g} s, waiting included",
+        expected=f"an end within {answer_s:g} s",
+        fix="ask for fewer tokens (max_tokens), or raise qwell serve --request-timeout-s",
     )

@@ -15,10 +15,14 @@ from qwell.errors import QwellError
 class Status(Protocol):
     """A snapshot of the worker.
 
-    phase     starting, loading, ready, failed, restarting or stopped
+    phase     starting, loading, ready, failed, restarting or stopped; idle: out of memory for the
+              time being, and loaded again for the next request
     progress  of loading, 0 to 1
     model     what is really served: name, quant, engine, isa, threads; empty until ready
     error     why the model cannot answer, when phase is failed
+    pid       of the worker process, None while there is none
+    restarts  worker processes started after the first
+    running   answers computed now; waiting: those in the engine's queue
     """
 
     @property
@@ -31,6 +35,14 @@ class Status(Protocol):
     def error(self) -> QwellError | None: ...
     @property
     def last_words(self) -> str: ...
+    @property
+    def pid(self) -> int | None: ...
+    @property
+    def restarts(self) -> int: ...
+    @property
+    def running(self) -> int: ...
+    @property
+    def waiting(self) -> int: ...
 
 
 class Worker(Protocol):

@@ -1,0 +1,22 @@
+"""Who asks: the client's address and, where keys are set, which of them.
+
+Found out once by the middleware and readable by everything that the request runs through, also
+by each message of a WebSocket. Knows no key, only its name.
+"""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """key: the name of the key (see api_key.py), empty where none is asked for."""
+
+    address: str = ""
+    key: str = ""
+
+
+UNKNOWN = Caller()
+current: ContextVar[Caller] = ContextVar("caller", default=UNKNOWN)
