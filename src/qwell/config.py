@@ -50,6 +50,9 @@ class Settings:
     )
     quant: str = _knob("auto", "weight format", choices=("auto", "q8", "q5", "q4"))
     ctx_size: int = _knob(4096, "tokens of context per conversation")
+    max_tokens: int = _knob(
+        2048, "tokens of an answer when the request names no limit; 0: what the context holds"
+    )
     parallel: int = _knob(0, "conversations computed at once; 0: from memory")
     threads: int = _knob(0, "compute threads; 0: physical cores within the cgroup quota")
     max_queue: int = _knob(64, "waiting requests before new ones are refused")
@@ -59,6 +62,7 @@ class Settings:
     drain_timeout_s: int = _knob(20, "seconds that running answers get when the server stops")
     idle_unload_min: int = _knob(0, "idle minutes until the model leaves memory; 0: never")
     data_dir: str = _knob("", "where conversations and logs are kept; empty: user's data folder")
+    database_url: str = _knob("", "database for conversations; empty: a file in data_dir")
     cache_dir: str = _knob("", "where models are kept; empty: user's cache folder")
     api_key: str = _knob("", "key that clients must send, or several with commas; empty: none")
     api_key_file: str = _knob("", "file with one key a line, read again when it changes")

@@ -51,8 +51,9 @@ class Request:
 
     overflow   trim: drop the oldest turns and say so; error: refuse with context-overflow
     top_logprobs  None: none; n: logprob of the token and of the n best
-    tools      what the model is told it may call; with tools, calls are told apart from text
-    grammar    what the answer must follow, in llguidance's Lark; empty: nothing
+    tools      what the model is told it may call, in the shape of OpenAI's chat API
+    must_call  answer with calls and without text; one_call: with at most one
+    reply_schema  JSON schema that the text of the answer follows
     encode_only  compute nothing: report the prompt's tokens and their text, however many
     """
 
@@ -67,7 +68,9 @@ class Request:
     top_logprobs: int | None = None
     continue_last: bool = False  # go on with the last assistant message instead of a new turn
     prompt_ids: tuple[int, ...] = ()
-    grammar: str = ""
+    must_call: bool = False
+    one_call: bool = False
+    reply_schema: Mapping[str, Any] | None = None
     encode_only: bool = False
 
     def to_dict(self) -> dict[str, Any]:

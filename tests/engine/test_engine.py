@@ -139,7 +139,9 @@ def test_a_loop_is_ended_with_a_notice(bench: Build) -> None:
     b.ask("a", "x")
     b.run()
     assert b.done("a").reason == "repetition"
-    assert Notice("repetition-loop") in b.events["a"]
+    (notice,) = [event for event in b.events["a"] if isinstance(event, Notice)]
+    assert notice.code == "repetition-loop"
+    assert notice.detail["retry"]["sampling"] == {"temperature": 0.7, "repetition_penalty": 1.1}
     assert len(b.text("a")) < 200
 
 

@@ -9,7 +9,8 @@ from qwell.core import Request, Sampling
 from qwell.engine.sampling import History, Rules
 from qwell.engine.scheduler import Policy, Scheduler, common_prefix
 from qwell.engine.sequence import Sequence
-from qwell.text import IncrementalDecoder, Tokenizer
+from qwell.engine.transcript import Transcript
+from qwell.text import Tokenizer
 
 TOKENIZER = Tokenizer.byte_level()
 POLICY = Policy(alone_tokens=64, shared_tokens=16, min_copied=4)
@@ -23,7 +24,7 @@ def sequence(name: str, ids: list[int]) -> Sequence:
         n_max=10,
         rules=Rules.of(Sampling(), {}),
         history=History(259, ids),
-        decoder=IncrementalDecoder(TOKENIZER),
+        transcript=Transcript(TOKENIZER, Request(name)),
         rng=np.random.default_rng(0),
         arrived=0.0,
     )

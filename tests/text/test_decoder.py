@@ -70,7 +70,7 @@ def test_an_answer_goes_on_inside_a_character(text: str, data: st.DataObject) ->
 def test_a_stop_string_ends_the_text_before_it() -> None:
     decoder = IncrementalDecoder(BYTES, stop=["\nUser:"])
     assert "".join(pushed(decoder, b"Hi\nUsed\nUser: x")) == "Hi\nUsed"
-    assert decoder.stopped
+    assert decoder.hit
     assert decoder.finish() == ""
 
 
@@ -78,14 +78,14 @@ def test_held_back_text_comes_out_at_the_end() -> None:
     decoder = IncrementalDecoder(BYTES, stop=["END"])
     assert "".join(pushed(decoder, b"the EN")) == "the "
     assert decoder.finish() == "EN"
-    assert not decoder.stopped
+    assert not decoder.hit
 
 
 def test_a_replaced_character_can_complete_a_stop_string() -> None:
     decoder = IncrementalDecoder(BYTES, stop=["a\ufffd"])
     assert pushed(decoder, [0x61, 0xC3]) == ["", ""]
     assert decoder.finish() == ""
-    assert decoder.stopped
+    assert decoder.hit
 
 
 def test_empty_stop_strings_count_for_nothing() -> None:
@@ -109,7 +109,7 @@ def test_nothing_leaks_that_could_still_become_a_stop_string(text: str, stop: li
     for n, byte in enumerate(data, start=1):
         out += decoder.push(byte)
         assert not any(s and s in out for s in stop)
-        if not decoder.stopped:  # what is out stays a beginning of the answer, come what may
+        if not decoder.hit:  # what is out stays a beginning of the answer, come what may
             so_far = data[:n].decode(errors="ignore")
             assert all(cut_by_definition(so_far + s, stop).startswith(out) for s in stop)
     assert out + decoder.finish() == cut_by_definition(text, stop)

@@ -8,23 +8,27 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import Any
 
 import numpy as np
 
 from qwell.backends import Backend, Cancelled, Chunk, Logits
-from qwell.core import Delta, Done, Event, Notice, Prefill, Queued, Reason, Request
+from qwell.core import Done, Event, Prefill, Queued, Reason, Request, Tokens, Usage
+from qwell.engine.constraint import Constraint, Grammars
 from qwell.engine.estimate import WaitEstimate
 from qwell.engine.failure import failed, inference_failed, not_finite
 from qwell.engine.interruption import Interruption
-from qwell.engine.prompt import Prompt, encode_prompt
+from qwell.engine.prompt import Prompt, decode_whole, encode_prompt, encode_whole
+from qwell.engine.remarks import remarks
 from qwell.engine.sampling import History, Rules, logprobs, sample
 from qwell.engine.scheduler import Policy, Scheduler
 from qwell.engine.sequence import Sequence
+from qwell.engine.transcript import Transcript
 from qwell.errors import QwellError
-from qwell.text import IncrementalDecoder, Text
+from qwell.text import Text
+from qwell.text.grammar import answer_grammar
 
 Events = list[tuple[str, Event]]
 _log = logging.getLogger(__name__)
@@ -43,10 +47,14 @@ class Engine:
         clock: Callable[[], float] = time.monotonic,
         *,
         policy: Policy | None = None,
+        default_max_tokens: int | None = None,
     ) -> None:
+        """default_max_tokens: of answers to requests that name no limit; None: the context's."""
         self._backend = backend
         self._text = text
         self._clock = clock
+        self._default_max_tokens = default_max_tokens
+        self._grammars = Grammars(text, backend.limits.n_vocab)
         self._scheduler = Scheduler(backend.limits.n_slots, policy or Policy())
         self._estimate = WaitEstimate(backend.limits.n_slots)
         self._live: dict[str, Sequence] = {}
@@ -70,16 +78,12 @@ class Engine:
         """Accept a request. One that cannot be answered fails at once. Ids must be unique."""
         assert request.id not in self._live, f"request id {request.id} is in use"
         try:
-            prompt = encode_prompt(self._text, request, self._backend.limits.n_ctx)
+            if request.encode_only:
+                self._encode(request)
+            else:
+                self._accept(request)
         except QwellError as error:
             self._emit(request.id, failed(error, request.id))
-            return self._taken()
-        sequence = self._sequence(request, prompt)
-        self._live[request.id] = sequence
-        self._scheduler.waiting.append(sequence)
-        if prompt.notice is not None:
-            self._emit(request.id, prompt.notice)
-        self._report_positions()
         return self._taken()
 
     def cancel(self, request_id: str) -> Events:
@@ -113,20 +117,46 @@ class Engine:
 
     # -- admission
 
+    def _encode(self, request: Request) -> None:
+        ids = encode_whole(self._text, request)
+        self._emit(request.id, Tokens(tuple(ids), decode_whole(self._text, ids)))
+        self._emit(request.id, Done(usage=Usage(prompt_tokens=len(ids))))
+
+    def _accept(self, request: Request) -> None:
+        prompt = encode_prompt(self._text, request, self._backend.limits.n_ctx)
+        sequence = self._sequence(request, prompt)
+        self._live[request.id] = sequence
+        self._scheduler.waiting.append(sequence)
+        if prompt.notice is not None:
+            self._emit(request.id, prompt.notice)
+        self._report_positions()
+
     def _sequence(self, request: Request, prompt: Prompt) -> Sequence:
         n_vocab = self._backend.limits.n_vocab
         room = self._backend.limits.n_ctx - len(prompt.ids)
+        asked = self._default_max_tokens if request.max_tokens is None else request.max_tokens
         return Sequence(
             request=request,
             ids=prompt.ids,
             n_prompt=len(prompt.ids),
-            n_max=min(room, room if request.max_tokens is None else request.max_tokens),
+            n_max=room if asked is None else min(room, asked),
             rules=Rules.of(request.sampling, self._text.generation_config),
             history=History(n_vocab, prompt.ids),
-            decoder=IncrementalDecoder(self._text.tokenizer, request.stop),
+            transcript=Transcript(self._text.tokenizer, request),
             rng=np.random.default_rng(request.sampling.seed),
             arrived=self._clock(),
+            constraint=self._constraint(request),
+            n_dropped=prompt.n_dropped,
         )
+
+    def _constraint(self, request: Request) -> Constraint | None:
+        grammar = answer_grammar(
+            reply=request.reply_schema,
+            tools=request.tools,
+            must_call=request.must_call,
+            one_call=request.one_call,
+        )
+        return self._grammars.constraint(grammar) if grammar else None
 
     def _admit(self) -> None:
         place = self._scheduler.place(self._scheduler.waiting[0])
@@ -193,27 +223,39 @@ class Engine:
         if sequence.n_max == 0:
             self._finish(sequence, "length")
             return
-        token = sample(logits, sequence.rules, sequence.history, sequence.rng)
+        token = self._sampled(sequence, logits)
         if token in self._text.stop_ids:
             self._finish(sequence, "stop")
             return
         sequence.ids.append(token)
         sequence.history.note(token)
-        if sequence.request.top_logprobs is not None:
-            sequence.logprobs.append(self._logprob_entry(sequence, logits, token))
-        self._say(sequence, sequence.decoder.push(token))
-        if sequence.decoder.stopped:
+        self._say(sequence, sequence.transcript.push(token, self._told(sequence, logits, token)))
+        if sequence.transcript.stop or (sequence.constraint and sequence.constraint.is_complete):
             self._finish(sequence, "stop")
-        elif sequence.guard.push(token):
+        elif sequence.transcript.loops:
             self._finish(sequence, "repetition")
         elif sequence.n_answer == sequence.n_max:
             self._finish(sequence, "length")
 
-    def _say(self, sequence: Sequence, text: str, *, at_end: bool = False) -> None:
-        """Emit text, with the logprobs of all tokens since the last text."""
-        if text or (at_end and sequence.logprobs):
-            self._emit(sequence.request.id, Delta(text, tuple(sequence.logprobs)))
-            sequence.logprobs.clear()
+    def _sampled(self, sequence: Sequence, logits: Logits) -> int:
+        """The next token, one that the answer's grammar allows."""
+        if (constraint := sequence.constraint) is None:
+            return sample(logits, sequence.rules, sequence.history, sequence.rng)
+        masked = constraint.mask(logits)
+        drawn = sample(masked, sequence.rules, sequence.history, sequence.rng)
+        token = constraint.nearest(drawn, masked)
+        constraint.accept(token)
+        return token
+
+    def _say(self, sequence: Sequence, events: Iterable[Event]) -> None:
+        for event in events:
+            self._emit(sequence.request.id, event)
+
+    def _told(self, sequence: Sequence, logits: Logits, token: int) -> dict[str, Any] | None:
+        """The logprob entry of a token, if the request asks for one."""
+        if sequence.request.top_logprobs is None:
+            return None
+        return self._logprob_entry(sequence, logits, token)
 
     def _logprob_entry(self, sequence: Sequence, logits: Logits, token: int) -> dict[str, Any]:
         own, best = logprobs(logits, token, sequence.request.top_logprobs or 0)
@@ -227,11 +269,14 @@ class Engine:
     # -- endings
 
     def _finish(self, sequence: Sequence, reason: Reason) -> None:
-        self._say(sequence, sequence.decoder.finish(), at_end=True)
+        transcript = sequence.transcript
+        self._say(sequence, transcript.finish())
+        self._say(sequence, remarks(sequence, reason))
+        if reason == "stop" and transcript.n_calls:
+            reason = "tool_calls"
         now = self._clock()
-        if reason == "repetition":
-            self._emit(sequence.request.id, Notice("repetition-loop"))
-        self._emit(sequence.request.id, Done(reason, sequence.usage(), sequence.timings(now)))
+        done = Done(reason, sequence.usage(), sequence.timings(now), transcript.stop)
+        self._emit(sequence.request.id, done)
         if sequence.admitted is not None:
             self._estimate.note(now - sequence.admitted)
         self._remove(sequence)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
 from qwell.backends import Chunk
 from qwell.core import Request, Timings, Usage
-from qwell.engine.repetition import LoopGuard
+from qwell.engine.constraint import Constraint
 from qwell.engine.sampling import History, Rules
 from qwell.engine.slot import Slot
-from qwell.text import IncrementalDecoder
+from qwell.engine.transcript import Transcript
 
 
 @dataclass(slots=True, eq=False)
@@ -22,7 +21,7 @@ class Sequence:
     ids         prompt and answer so far; the slot holds a beginning of them
     n_reused    prompt tokens that were in the cache when it got its slot
     n_max       tokens of answer at most
-    logprobs    of tokens whose text is still held back
+    constraint  what the answer must follow, if anything
     """
 
     request: Request
@@ -31,16 +30,16 @@ class Sequence:
     n_max: int
     rules: Rules
     history: History
-    decoder: IncrementalDecoder
+    transcript: Transcript
     rng: np.random.Generator
     arrived: float
-    guard: LoopGuard = field(default_factory=LoopGuard)
+    constraint: Constraint | None = None
+    n_dropped: int = 0  # tokens that the context had no room for
     slot: Slot | None = None
     n_reused: int = 0
     position: int = -1  # place in the queue that was last reported
     admitted: float | None = None
     first_token: float | None = None
-    logprobs: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def n_cached(self) -> int:
@@ -65,7 +64,7 @@ class Sequence:
         )
 
     def usage(self) -> Usage:
-        return Usage(self.n_prompt, self.n_reused, self.n_answer)
+        return Usage(self.n_prompt, self.n_reused, self.n_answer, self.n_dropped)
 
     def timings(self, now: float) -> Timings:
         """Milliseconds; 0 for what did not happen. tok_s: rate of the tokens after the first."""

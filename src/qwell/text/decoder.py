@@ -17,7 +17,8 @@ class IncrementalDecoder:
 
     stop      strings that end the answer; of several the one that is complete first counts
     after     tokens that the answer goes on from; they may end inside a character
-    stopped   a stop string was hit: the text before it is out, whatever follows is dropped
+    hit       the stop string that was hit, or None; the text before it is out, what follows is
+              dropped
     """
 
     def __init__(
@@ -30,8 +31,8 @@ class IncrementalDecoder:
             self._characters(token)
 
     @property
-    def stopped(self) -> bool:
-        return self._stop.hit is not None
+    def hit(self) -> str | None:
+        return self._stop.hit
 
     def push(self, token: int) -> str:
         """The text that became final with this token, often empty. Control tokens have no text."""

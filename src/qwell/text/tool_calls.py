@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from qwell.text.decoder import held_back
 
-_OPEN, _CLOSE = "<tool_call>", "</tool_call>"
+OPEN, CLOSE = "<tool_call>", "</tool_call>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class ToolCallParser:
     def finish(self) -> list[str | ToolCall]:
         """The rest. An unfinished call is text, though there may be whole calls inside it."""
         found: list[str | ToolCall] = []
-        while _OPEN in self._held:
+        while OPEN in self._held:
             found += [self._give_up_call(), *self.push("")]
         if self._held and not (self._after_call and self._held.isspace()):
             found.append(self._take(len(self._held)))
@@ -54,34 +54,34 @@ class ToolCallParser:
 
     def _next(self) -> str | ToolCall | None:
         """The next final text or call at the front of what is held, or None to wait."""
-        start = self._held.find(_OPEN)
+        start = self._held.find(OPEN)
         if start < 0:
-            open_part = held_back(self._held, (_OPEN,))
+            open_part = held_back(self._held, (OPEN,))
             return self._take(len(self._held[: len(self._held) - open_part].rstrip())) or None
         if self._held[:start].strip():
             return self._take(len(self._held[:start].rstrip()))
-        return self._call(start + len(_OPEN))
+        return self._call(start + len(OPEN))
 
     def _call(self, start: int) -> str | ToolCall | None:
         """The call whose body begins at start, its opening as text if it is none, or None."""
         body = self._held[start:]
         if body.lstrip() and not body.lstrip().startswith("{"):
             return self._give_up_call()
-        end = body.find(_CLOSE)
+        end = body.find(CLOSE)
         while end >= 0:
             call = _parsed(body[:end])
             if call is not None:
-                self._held = body[end + len(_CLOSE) :]
+                self._held = body[end + len(CLOSE) :]
                 self._after_call = True
                 return call
             if not _is_inside_string(body[:end]):
                 return self._give_up_call()
-            end = body.find(_CLOSE, end + 1)
+            end = body.find(CLOSE, end + 1)
         return None
 
     def _give_up_call(self) -> str:
         """The text up to and including an opening tag that opens no call."""
-        return self._take(self._held.index(_OPEN) + len(_OPEN))
+        return self._take(self._held.index(OPEN) + len(OPEN))
 
     def _take(self, n: int) -> str:
         text, self._held = self._held[:n], self._held[n:]

@@ -70,7 +70,8 @@ def load(settings: Settings, report: Report) -> Loaded:
         "threads_why": threads.why,
         "load_s": round(time.monotonic() - started, 3),
     }
-    return Loaded(Engine(backend, text), model, backend.close)
+    engine = Engine(backend, text, default_max_tokens=settings.max_tokens or None)
+    return Loaded(engine, model, backend.close)
 
 
 def _build_text(engine: str, meta: Mapping[str, Any]) -> Text:

@@ -1,0 +1,149 @@
+"""Answers that must follow a grammar: which tokens may come next, as a mask over logits.
+
+llguidance does the parsing, in about a tenth of a millisecond for a token. Knows nothing of what
+the grammar is for (text/grammar.py), and nothing of sampling.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qwell.backends import Logits
+from qwell.errors import QwellError
+from qwell.text import Text
+
+if TYPE_CHECKING:
+    from llguidance import LLMatcher, LLTokenizer
+
+# Not minus infinity: the order among what is forbidden stays, which top-k is fast on. The
+# greatest bias and temperature together cannot lift a token over this.
+_FORBIDDEN = np.float32(1000.0)
+
+
+class Grammars:
+    """Compiles grammars for one model's tokens."""
+
+    def __init__(self, text: Text, n_vocab: int) -> None:
+        self._text = text
+        self._n_vocab = n_vocab
+        self._tokenizer: LLTokenizer | None = None
+
+    def constraint(self, grammar: str) -> Constraint:
+        """The beginning of an answer that follows grammar, which is Lark as llguidance reads it.
+
+        The first call takes about a second, for the table of all tokens. Raises QwellError
+        invalid-request-body for a grammar that cannot be followed, python-module-missing.
+        """
+        try:
+            from llguidance import LLMatcher
+        except ImportError as error:
+            raise _missing(error) from error
+        self._tokenizer = self._tokenizer or self._build()
+        matcher = LLMatcher(self._tokenizer, grammar, log_level=0)
+        if matcher.is_error():
+            raise _unusable(matcher.get_error())
+        return Constraint(matcher, self._n_vocab)
+
+    def _build(self) -> LLTokenizer:
+        from llguidance import LLTokenizer, TokenizerWrapper
+
+        table = _Table.of(self._text, self._n_vocab)
+        return LLTokenizer(
+            TokenizerWrapper(table), n_vocab=self._n_vocab, eos_token=sorted(self._text.stop_ids)
+        )
+
+
+class Constraint:
+    """One answer on its way through its grammar. Call `mask`, sample, `accept`, in turns."""
+
+    def __init__(self, matcher: LLMatcher, n_vocab: int) -> None:
+        self._matcher = matcher
+        self._bits: NDArray[np.int32] = np.zeros((n_vocab + 31) // 32, dtype=np.int32)
+        self._allowed: NDArray[np.bool_] = np.ones(n_vocab, dtype=bool)
+
+    @property
+    def is_complete(self) -> bool:
+        """Nothing can follow any more but the end."""
+        return self._matcher.is_stopped()
+
+    def mask(self, logits: Logits) -> Logits:
+        """A copy in which what the grammar forbids is far below all that it allows.
+
+        Raises QwellError inference-failed when the grammar became too complex to follow.
+        """
+        self._matcher.unsafe_compute_mask_ptr(self._bits.ctypes.data, self._bits.nbytes)
+        self._check()
+        bits = np.unpackbits(self._bits.view(np.uint8), bitorder="little")
+        self._allowed = bits[: len(logits)].view(bool)
+        return np.where(self._allowed, logits, logits - _FORBIDDEN)
+
+    def nearest(self, token: int, masked: Logits) -> int:
+        """The token itself if the last mask allows it, else the likeliest that it does.
+
+        Samplers may round onto a token of no probability at all.
+        """
+        return token if self._allowed[token] else int(masked.argmax())
+
+    def accept(self, token: int) -> None:
+        """The answer goes on with this token."""
+        self._matcher.consume_token(token)
+        self._check()
+
+    def _check(self) -> None:
+        if self._matcher.is_error():
+            raise QwellError(
+                "inference-failed",
+                found=f"a grammar that cannot be followed: {_reason(self._matcher.get_error())}",
+                expected="a schema within the limits of the parser",
+                fix="simplify the schema: fewer alternatives, shorter patterns",
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """The vocabulary as llguidance asks for it."""
+
+    eos_token_id: int
+    bos_token_id: None
+    tokens: Sequence[bytes]
+    special_token_ids: Sequence[int]
+    text: Text
+
+    @classmethod
+    def of(cls, text: Text, n_vocab: int) -> _Table:
+        tokens = [text.tokenizer.token_bytes(token) for token in range(n_vocab)]
+        control = sorted(text.tokenizer.control)
+        return cls(min(text.stop_ids), None, tokens, control, text)
+
+    def __call__(self, text: bytes) -> list[int]:
+        return self.text.tokenizer.encode(text.decode("utf-8", "replace"))
+
+
+def _reason(message: str) -> str:
+    """What is wrong, without the place in a grammar that the caller never saw."""
+    first = message.strip().partition("\n")[0]
+    return re.sub(r"^at \d+\(\d+\): ", "", first)[:300]
+
+
+def _unusable(message: str) -> QwellError:
+    return QwellError(
+        "invalid-request-body",
+        found=f"a schema that cannot be followed: {_reason(message)}",
+        expected="a JSON schema of the supported kind, of moderate size",
+        fix="simplify the schema; docs/api.md lists what is supported",
+    )
+
+
+def _missing(error: ImportError) -> QwellError:
+    return QwellError(
+        "python-module-missing",
+        found=f"llguidance cannot be imported: {error}",
+        expected="a complete installation: JSON schemas and tools need it",
+        fix="pip install --force-reinstall llguidance",
+    )

@@ -1,0 +1,90 @@
+"""What one answer has said so far: text, calls, logprobs, and whether it reads like text.
+
+Turns tokens into deltas. Knows nothing of the backend and of when an answer is over, but for
+its stop strings.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from typing import Any
+
+from qwell.core import Delta, Event, Notice, Request
+from qwell.engine.repetition import LoopGuard
+from qwell.text import IncrementalDecoder, Tokenizer, ToolCall, ToolCallParser
+from qwell.text.boilerplate import is_boilerplate
+from qwell.text.garbled import GarbledWatch, count_marks
+
+
+class Transcript:
+    """Call `push` for each token of the answer, then `finish` once; both return what to tell.
+
+    n_calls   tool calls that were told
+    loops     the answer repeats itself
+    """
+
+    def __init__(self, tokenizer: Tokenizer, request: Request) -> None:
+        self._request = request
+        self._decoder = IncrementalDecoder(tokenizer, request.stop)
+        self._parser = ToolCallParser() if request.tools else None
+        self._guard = LoopGuard()
+        self._garbled = GarbledWatch()
+        self._pieces: list[str] = []
+        self._logprobs: list[Mapping[str, Any]] = []  # of tokens whose text is still held back
+        self.n_calls = 0
+        self.loops = False
+
+    @property
+    def stop(self) -> str | None:
+        """The stop string that ended the answer."""
+        return self._decoder.hit
+
+    def push(self, token: int, logprob: Mapping[str, Any] | None = None) -> list[Event]:
+        """What became final with this token."""
+        if logprob is not None:
+            self._logprobs.append(logprob)
+        self.loops = self._guard.push(token)
+        return self._told(self._split(self._decoder.push(token)))
+
+    def finish(self) -> list[Event]:
+        """What was held back, and what is odd about the whole."""
+        rest = self._split(self._decoder.finish())
+        told = self._told(rest + (self._parser.finish() if self._parser else []))
+        if self._logprobs:
+            told.append(Delta("", self._taken_logprobs()))
+        if self._request.messages and is_boilerplate("".join(self._pieces), self._request.messages):
+            told.append(Notice("boilerplate-reply"))
+        return told
+
+    def _split(self, text: str) -> list[str | ToolCall]:
+        if self._parser is not None:
+            return self._parser.push(text)
+        return [text] if text else []
+
+    def _told(self, items: list[str | ToolCall]) -> list[Event]:
+        told: list[Event] = []
+        for item in items:
+            if isinstance(item, ToolCall):
+                told.append(Delta("", self._taken_logprobs(), (self._call(item),)))
+                continue
+            self._pieces.append(item)
+            told.append(Delta(item, self._taken_logprobs()))
+            if self._garbled.push(item) and not self._is_about_garbling:
+                told.append(Notice("garbled-utf8"))
+        return told
+
+    def _call(self, call: ToolCall) -> Mapping[str, str]:
+        self.n_calls += 1
+        name = f"call_{secrets.token_hex(12)}"
+        return {"id": name, "name": call.name, "arguments": call.arguments}
+
+    def _taken_logprobs(self) -> tuple[Mapping[str, Any], ...]:
+        logprobs, self._logprobs = self._logprobs, []
+        return tuple(logprobs)
+
+    @property
+    def _is_about_garbling(self) -> bool:
+        """The person asked about such text, or sent some: then the answer may show it."""
+        asked = [m.content for m in self._request.messages if m.role == "user"]
+        return any(map(count_marks, [*asked, self._request.prompt or ""]))
