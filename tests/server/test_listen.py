@@ -83,3 +83,34 @@ async def test_a_second_signal_does_not_wait_for_answers(
         server._captured_signals.clear()  # they were none of the test process
         assert '"reason": "cancelled"' in (await asking).text
     await running
+
+
+async def test_while_it_drains_new_requests_are_told_so(
+    make_app: Any, worker: Any, question: Any
+) -> None:
+    worker.script = (Delta("one "), worker.PAUSE, Delta("two"), Done("stop"))
+    server, running, url = await _serving(make_app(), drain_s=30)
+    async with httpx.AsyncClient() as client:
+        asking = asyncio.create_task(client.post(f"{url}/api/chat", json=question))
+        await worker.paused.wait()
+        server.should_exit = True
+        while (await client.get(f"{url}/ready")).status_code == 200:
+            continue
+        refused = await client.post(f"{url}/api/chat", json=question)
+        alive = await client.get(f"{url}/health")
+        worker.go()
+        answered = await asking
+    await running
+    assert refused.status_code == 503
+    assert refused.json()["type"] == "/faults/graceful-shutdown"
+    assert refused.headers["retry-after"] == "30"
+    assert alive.status_code == 200
+    assert '"reason": "stop"' in answered.text
+    assert len(worker.requests) == 1
+
+
+async def _serving(app: Any, drain_s: float) -> tuple[Any, asyncio.Task[None], str]:
+    listener = bind("127.0.0.1", 0)
+    server = make_server(app, drain_s=drain_s)
+    running = asyncio.create_task(server.serve(sockets=[listener]))
+    return server, running, f"http://127.0.0.1:{listener.getsockname()[1]}"

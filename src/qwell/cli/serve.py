@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from qwell.config import Origin, Settings, load
 
 if TYPE_CHECKING:
+    from qwell.log_file import LogFile
     from qwell.worker.supervisor import Supervisor
 
 
@@ -40,7 +41,7 @@ def _serve(settings: Settings) -> int:
     from qwell import log
     from qwell.server.listen import bind
 
-    log.configure(settings.log_format, settings.log_level)
+    log.configure(settings.log_format, settings.log_level, _log_file(settings))
     signal.signal(signal.SIGTERM, _leave)
     listener = bind(settings.host, settings.port)
     try:
@@ -48,6 +49,14 @@ def _serve(settings: Settings) -> int:
     except KeyboardInterrupt:
         return 0  # Ctrl-C is how a person stops it
     return 0
+
+
+def _log_file(settings: Settings) -> LogFile | None:
+    from qwell.cli.banner import log_path
+    from qwell.log_file import LogFile
+
+    size = settings.log_file_mib * 2**20
+    return LogFile(log_path(settings), size) if size else None
 
 
 def _leave(_signal: int, _frame: object) -> None:
@@ -72,11 +81,11 @@ async def _run(settings: Settings, listener: socket.socket) -> None:
 
 async def _announce(supervisor: Supervisor, settings: Settings, port: int) -> None:
     """Say where the page is, how loading goes, and then what is served or why nothing is."""
-    from qwell.cli.banner import model_lines, url_lines
+    from qwell.cli.banner import bound_lines, model_lines, url_lines
     from qwell.cli.failure import describe
     from qwell.cli.progress import watch_loading
 
-    _say(url_lines(settings, port))
+    _say([*url_lines(settings, port), *bound_lines(settings)])
     await watch_loading(supervisor)
     status = supervisor.status
     if status.error is not None:
