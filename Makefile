@@ -12,7 +12,7 @@ BIN    := .venv/bin
 NATIVE_SOURCES := pyproject.toml CMakeLists.txt $(shell find native -type f)
 WEB_SOURCES    := $(shell find web -type f -not -path '*/node_modules/*' -not -path '*/dist/*')
 
-.PHONY: help run setup web check test bench clean
+.PHONY: help run setup web check test bench chaos clean
 .DELETE_ON_ERROR:
 
 help:
@@ -21,6 +21,7 @@ help:
 	@echo 'make setup   prepare .venv with everything installed, for .venv/bin/qwell'
 	@echo 'make check   formatting, types, layers, page, C++ warnings'
 	@echo 'make bench   measure this machine against llama.cpp on the same weights'
+	@echo 'make chaos   kill, stop and disconnect 200 times under load; writes docs/reports/chaos.md'
 	@echo 'make web     build the page'
 	@echo 'make clean   remove what was built; .venv and downloaded models stay'
 
@@ -49,6 +50,9 @@ test: setup check
 
 bench: .venv/.installed-dev
 	$(BIN)/qwell bench --peers $(ARGS)
+
+chaos: .venv/.installed-dev
+	$(BIN)/python -m qwell.bench.chaos --events 200 --seed 1 --report docs/reports/chaos.md
 
 clean:
 	rm -rf build dist src/qwell/server/static web/node_modules

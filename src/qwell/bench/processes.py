@@ -1,0 +1,34 @@
+"""What a process takes, read from /proc. Knows nothing of what it is for."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    rss_mib: float
+    n_fds: int
+    n_threads: int
+
+
+def usage(pid: int) -> Usage:
+    """Raises FileNotFoundError when there is no such process (any more)."""
+    process = Path(f"/proc/{pid}")
+    fields = dict(
+        line.split(":", 1)
+        for line in (process / "status").read_text(encoding="ascii", errors="replace").splitlines()
+    )
+    return Usage(
+        rss_mib=int(fields["VmRSS"].split()[0]) / 1024,
+        n_fds=len(os.listdir(process / "fd")),  # noqa: PTH208  only their number matters
+        n_threads=int(fields["Threads"]),
+    )
+
+
+def children(pid: int) -> list[int]:
+    """Living or unreaped children of all its threads."""
+    lists = Path(f"/proc/{pid}/task").glob("*/children")
+    return sorted(int(child) for each in lists for child in each.read_text().split())

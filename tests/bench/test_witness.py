@@ -1,0 +1,64 @@
+"""A witness must notice: what it lets pass, no run of chaos will find."""
+
+from typing import Any
+
+import pytest
+
+from qwell.bench.witness import Witness
+
+QUEUED = {"seq": 0, "type": "queued", "stream": "s1"}
+DONE = {"type": "done", "reason": "stop"}
+
+
+def seen(*events: dict[str, Any], expected: str | None = "hello") -> Witness:
+    numbered = [{"seq": i, **event} for i, event in enumerate(events)]
+    return Witness("sse", expected, numbered)
+
+
+def delta(text: str) -> dict[str, Any]:
+    return {"type": "delta", "text": text}
+
+
+def test_a_good_answer_has_no_problems() -> None:
+    witness = seen(QUEUED, delta("hel"), delta("lo"), DONE)
+    assert witness.problems() == []
+    assert (witness.stream, witness.text, witness.outcome) == ("s1", "hello", "stop")
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        {"type": "done", "reason": "cancelled"},
+        {"type": "error", "code": "worker-crashed", "fix": "again"},
+    ],
+)
+def test_an_answer_cut_short_has_none_either(end: dict[str, Any]) -> None:
+    assert seen(QUEUED, delta("he"), end).problems() == []
+
+
+def test_a_refusal_needs_no_number() -> None:
+    refusal = {"type": "error", "code": "request-queueing", "fix": "retry"}
+    witness = Witness("sse", "hello", [refusal])
+    assert witness.is_refused
+    assert witness.problems() == []
+
+
+@pytest.mark.parametrize(
+    ("witness", "problem"),
+    [
+        (seen(QUEUED, delta("hello")), "0 terminal"),
+        (seen(QUEUED, delta("hello"), DONE, DONE), "2 terminal"),
+        (seen(QUEUED, DONE, delta("hello")), "1 terminal events, the last is open"),
+        (Witness("sse", "", [QUEUED, {"seq": 2, **DONE}]), "numbers"),
+        (seen(QUEUED, delta("hell"), DONE), "came as the whole"),
+        (seen(QUEUED, delta("lo"), {"type": "done", "reason": "cancelled"}), "no beginning"),
+        (seen(QUEUED, delta("hello!"), DONE), "came as the whole"),
+        (seen(QUEUED, {"type": "error", "code": "x", "fix": ""}), "without code or fix"),
+    ],
+)
+def test_every_broken_promise_is_named(witness: Witness, problem: str) -> None:
+    assert any(problem in found for found in witness.problems())
+
+
+def test_a_model_that_says_what_it_likes_is_only_counted() -> None:
+    assert seen(QUEUED, delta("anything"), DONE, expected=None).problems() == []
