@@ -12,7 +12,7 @@ BIN    := .venv/bin
 NATIVE_SOURCES := pyproject.toml CMakeLists.txt $(shell find native -type f)
 WEB_SOURCES    := $(shell find web -type f -not -path '*/node_modules/*' -not -path '*/dist/*')
 
-.PHONY: help run setup web check test bench chaos clean
+.PHONY: help run setup web check audit test bench chaos clean
 .DELETE_ON_ERROR:
 
 help:
@@ -20,6 +20,7 @@ help:
 	@echo 'make test    set up what the tests need and run all of them'
 	@echo 'make setup   prepare .venv with everything installed, for .venv/bin/qwell'
 	@echo 'make check   formatting, types, layers, page, C++ warnings'
+	@echo 'make audit   fail when a package has a known vulnerability (check only tells)'
 	@echo 'make bench   measure this machine against llama.cpp on the same weights'
 	@echo 'make chaos   kill, stop and disconnect 200 times under load; writes docs/reports/chaos.md'
 	@echo 'make web     build the page'
@@ -38,10 +39,14 @@ check: .venv/.installed-dev web/node_modules/.installed
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	scripts/with_node.sh npm --prefix web run check
+	$(BIN)/python scripts/audit.py
 	$(BIN)/cmake -S . -B build/strict -DQWELL_STRICT=ON -DQWELL_SANITIZE=address,undefined \
 	    -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_FLAGS_DEBUG=-O1
 	$(BIN)/cmake --build build/strict --parallel
 	$(BIN)/ctest --test-dir build/strict --output-on-failure
+
+audit: .venv/.installed-dev web/node_modules/.installed
+	$(BIN)/python scripts/audit.py --strict
 
 test: setup check
 	scripts/debian_packages.sh chromium fonts-noto-cjk
