@@ -25,6 +25,7 @@ Layer = Literal[
 LAYERS: tuple[Layer, ...] = get_args(Layer)  # from the machine up to the conversation
 
 Value = str | int | float | bool
+Facts = dict[str, Value]  # what a check gives as evidence, by name
 
 
 class Status(StrEnum):
