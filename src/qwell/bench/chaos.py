@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qwell.bench.chaos_report import Facts, Report, to_markdown
-from qwell.bench.clients import Client, Event, clients, http_client
+from qwell.bench.clients import Client, Event, PollClient, clients, http_client
 from qwell.bench.processes import children, usage
 from qwell.bench.witness import Witness
 from qwell.config import Settings
@@ -37,7 +37,7 @@ DISTURBANCES = ("stop", "drop", "leave")
 N_CLIENTS = 12
 ANSWER_LIMIT_S = 60.0  # an answer without an end after this time counts as hung
 MAX_TRIES = 30  # for one question: each ended by a kill, with the worker restarting in between
-SCRIPT = '{"token_delay_s": 0.002}'
+SCRIPT = '{"token_delay_s": 0.001}'
 # A worker that is frozen for this long is taken for dead. Its own beats come every second.
 PATIENCE = Patience(
     tick_s=0.1,
@@ -99,18 +99,18 @@ class Chaos:
         self._rng = random.Random(seed)  # noqa: S311  the same
         self._kills = [event for event in events if event in KILLS]
         self._disturbances = [event for event in events if event in DISTURBANCES]
+        self._http = http_client(house.url, N_CLIENTS)
         self._is_over = asyncio.Event()
-        self._left: list[tuple[Client, Witness]] = []
+        self._group = asyncio.TaskGroup()
 
     async def run(self) -> Report:
         started = time.monotonic()
-        async with http_client(self._house.url, N_CLIENTS) as http:
-            async with asyncio.TaskGroup() as group:
+        async with self._http:
+            async with self._group:
                 for number in range(N_CLIENTS):
-                    group.create_task(self._talk(clients(http), number))
-                group.create_task(self._execute())
-            await self._return_to_those_left()
-            await self._check_rest(clients(http))
+                    self._group.create_task(self._talk(clients(self._http), number))
+                self._group.create_task(self._execute())
+            await self._check_rest(clients(self._http))
         self.report.restarts = self._house.supervisor.status.restarts
         self.report.seconds = time.monotonic() - started
         return self.report
@@ -121,7 +121,7 @@ class Chaos:
         """Kill when somebody is being answered; sometimes again while it is loading."""
         while self._kills:
             await self._until(lambda: self._house.supervisor.in_flight > 0)
-            await asyncio.sleep(self._rng.uniform(0.02, 0.5))
+            await asyncio.sleep(self._rng.uniform(0.02, 1.2))
             if await self._kill(self._kills[-1]):
                 self._kills.pop()
         self._is_over.set()
@@ -155,7 +155,7 @@ class Chaos:
         n_asked = 0
         while self._disturbances or not self._is_over.is_set():
             name = self._rng.choice(sorted(mine))
-            words = " ".join(self._rng.choices(("rain", "wind", "sun", "fog"), k=12))
+            words = " ".join(self._rng.choices(("rain", "wind", "sun", "fog"), k=10))
             question = f"{number}.{n_asked}: {words}"
             n_asked += 1
             fate = self._disturbances.pop() if self._disturbances else "read"
@@ -172,7 +172,7 @@ class Chaos:
             if fate != "read":
                 self.report.done[fate] += 1
             if witness.end is None and client.can_resume:
-                self._left.append((client, witness))
+                self._group.create_task(self._return_later(witness))
                 return
             self._judge(witness, may_be_open=fate in DISTURBANCES)
             if witness.outcome in ("stop", "cancelled", "open"):
@@ -198,15 +198,15 @@ class Chaos:
         except TimeoutError:
             self.report.problems.append(f"{witness.transport}: hung, {witness.events[-1:]}")
 
-    async def _return_to_those_left(self) -> None:
-        """Who left finds the rest of the answer, or how it ended without its reader."""
-        for client, witness in self._left:
-            try:
-                async with asyncio.timeout(ANSWER_LIMIT_S):
-                    await _resume(client, witness)
-            except TimeoutError:
-                self.report.problems.append(f"{witness.transport}: left, then hung")
-            self._judge(witness)
+    async def _return_later(self, witness: Witness) -> None:
+        """Who left finds the rest by long-poll, or how the answer ended without its reader."""
+        await asyncio.sleep(self._rng.uniform(0.2, 3))
+        try:
+            async with asyncio.timeout(ANSWER_LIMIT_S):
+                await _resume(PollClient(self._http), witness)
+        except TimeoutError:
+            self.report.problems.append(f"{witness.transport}: left, then hung")
+        self._judge(witness)
 
     def _judge(self, witness: Witness, *, may_be_open: bool = False) -> None:
         self.report.outcomes[f"{witness.transport}: {witness.outcome}"] += 1
