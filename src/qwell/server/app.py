@@ -28,6 +28,7 @@ from qwell.server.cors import OriginCheck
 from qwell.server.exposition import Gauge
 from qwell.server.host_check import HostCheck, own_names
 from qwell.server.key_ring import KeyRing
+from qwell.server.loop_lag import lag_observed
 from qwell.server.metrics import Metrics, process_gauges, worker_gauges
 from qwell.server.on_demand import OnDemand
 from qwell.server.problem import refusal, request_id_of
@@ -83,7 +84,8 @@ def create_app(settings: Settings, worker: Worker, *, bundle: Path = page.BUNDLE
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     await app.state.worker.start()
     try:
-        yield
+        async with lag_observed(app.state.metrics.loop_lag_s.observe):
+            yield
     finally:
         await app.state.streams.close(grace_s=0)
         await app.state.worker.stop(STOP_GRACE_S)

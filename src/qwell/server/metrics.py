@@ -5,6 +5,7 @@ Labels have few values: routes are named by their pattern, never by what a clien
 
 from __future__ import annotations
 
+import asyncio
 import os
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from qwell.server.worker_protocol import Status, Worker
 
 SECONDS = (0.005, 0.02, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
 RATES = (1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 50.0, 75.0, 100.0, 200.0)
+LAGS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0)
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 router = APIRouter(tags=["operations"])
 
@@ -49,6 +51,9 @@ class Metrics:
             "qwell_first_token_seconds", "time from accepting a request to its first token", SECONDS
         )
         self.tok_s = Histogram("qwell_tokens_per_second", "rate of decoding an answer", RATES)
+        self.loop_lag_s = Histogram(
+            "qwell_loop_lag_seconds", "how late the server's event loop was", LAGS
+        )
         self._gauges: list[Gauge] = []
 
     def answer_ended(self, end: Done | Failed) -> None:
@@ -71,7 +76,7 @@ class Metrics:
     def document(self) -> str:
         own: tuple[Metric, ...] = (
             self.requests, self.request_s, self.refusals, self.answers, self.tokens,
-            self.queue_s, self.prefill_s, self.first_token_s, self.tok_s,
+            self.queue_s, self.prefill_s, self.first_token_s, self.tok_s, self.loop_lag_s,
         )  # fmt: skip
         return render([*own, *self._gauges])
 
@@ -107,6 +112,8 @@ def process_gauges() -> list[Gauge]:
               lambda: resident_bytes(os.getpid())),
         Gauge("qwell_server_open_fds", "open files of the server process",
               lambda: sum(1 for _ in Path("/proc/self/fd").glob("*"))),
+        Gauge("qwell_server_tasks", "tasks of the server's event loop",
+              lambda: len(asyncio.all_tasks())),
         Gauge("qwell_log_lines_dropped_total", "log lines that could not be written",
               dropped_lines, kind="counter"),
     ]  # fmt: skip
