@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import platform
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -19,22 +21,26 @@ _ENOUGH = 5  # measurements until the values count
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """Means of the first healthy answers; canary: the greedy answer to the fixed question."""
+    """Means of the first healthy answers to the fixed question, and these answers themselves.
+
+    Greedy answers differ only in how the prompt was computed: in one piece, or from the cache.
+    """
 
     tok_s: float = 0.0
     ttft_ms: float = 0.0
     n: int = 0
-    canary: str = ""
+    answers: tuple[str, ...] = ()
 
     @property
     def is_known(self) -> bool:
         return self.n >= _ENOUGH
 
 
-def key_of(model: Mapping[str, Any], cpu: str) -> str:
-    """Changes when the comparison would not be fair: other weights, engine, threads or CPU."""
+def key_of(model: Mapping[str, Any]) -> str:
+    """Changes when a comparison would not be fair: another machine, other weights or engine."""
     parts = [str(model.get(k, "")) for k in ("name", "quant", "engine", "isa", "n_threads")]
-    return hashlib.sha256("\0".join([*parts, cpu]).encode()).hexdigest()[:16]
+    machine = [platform.node(), platform.machine(), str(os.cpu_count())]
+    return hashlib.sha256("\0".join([*parts, *machine]).encode()).hexdigest()[:16]
 
 
 def load(folder: Path, key: str) -> Baseline:
@@ -44,7 +50,8 @@ def load(folder: Path, key: str) -> Baseline:
     if not isinstance(entry, dict):
         return Baseline()
     try:
-        return Baseline(**{k: v for k, v in entry.items() if k in names})
+        found = Baseline(**{k: v for k, v in entry.items() if k in names})
+        return replace(found, answers=tuple(map(str, found.answers)))
     except TypeError:
         return Baseline()
 
@@ -66,7 +73,7 @@ def _read(path: Path) -> dict[str, Any]:
     return table if isinstance(table, dict) else {}
 
 
-def with_speed(baseline: Baseline, tok_s: float, ttft_ms: float) -> Baseline:
+def extended(baseline: Baseline, tok_s: float, ttft_ms: float, answer: str) -> Baseline:
     """One more measurement, until there are enough: later ones would hide a slow decline."""
     if baseline.is_known:
         return baseline
@@ -76,4 +83,5 @@ def with_speed(baseline: Baseline, tok_s: float, ttft_ms: float) -> Baseline:
         tok_s=(baseline.tok_s * n + tok_s) / (n + 1),
         ttft_ms=(baseline.ttft_ms * n + ttft_ms) / (n + 1),
         n=n + 1,
+        answers=tuple(dict.fromkeys([*baseline.answers, answer])),
     )

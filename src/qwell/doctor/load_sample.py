@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
 PAUSE_S = 0.2
 N_TOKENS = 16
-_QUESTION = {
-    "messages": [{"role": "user", "content": "Count: one, two, three"}],
+QUESTION = "Count: one, two, three"  # its greedy answer is the canary: see baseline.py
+_BODY = {
+    "messages": [{"role": "user", "content": QUESTION}],
     "sampling": {"temperature": 0},
     "max_tokens": N_TOKENS,
 }
@@ -100,7 +101,7 @@ def take(system: System) -> LoadSample:
     head, frames, error = None, [], ""
     if is_idle(system):
         try:
-            body = json.dumps(_QUESTION).encode()
+            body = json.dumps(_BODY).encode()
             head, frames = system.frames("/api/chat", body=body, timeout_s=20.0)
         except OSError as failure:
             error = str(failure)

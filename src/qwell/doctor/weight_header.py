@@ -26,6 +26,7 @@ _BLOCKS = {  # GGUF type: values a block, bytes a block
 _PACK_HEAD = struct.Struct("<8sIIQQQ24x")
 _PACK_CONFIG = struct.Struct("<10I24x2f56x")
 _PACK_ENTRY = struct.Struct("<64sIII4xQQ")
+_SEALED_VERSIONS = (1, 2)
 _MOST_JSON = 100_000_000
 
 
@@ -182,10 +183,8 @@ def _pack(file: BinaryIO) -> Header:
     if len(head) < _PACK_HEAD.size:
         return Header("pack", _PACK_HEAD.size)
     _, version, n_tensors, size, meta_at, meta_bytes = _PACK_HEAD.unpack(head)
-    if version != 1:
-        raise Damaged(f"pack version {version}")
-    if file.seek(0, 2) < size:
-        return Header("pack", size)
+    if version not in _SEALED_VERSIONS or file.seek(0, 2) < size:
+        return Header("pack", size)  # a pack of another version is made anew at the next start
     file.seek(len(head))
     front = head + file.read(_PACK_CONFIG.size + _PACK_ENTRY.size * n_tensors)
     file.seek(meta_at)

@@ -82,6 +82,8 @@ def loaded(system: System) -> Outcome:
     }
     if found.get("phase") in ("starting", "loading"):
         return warned("the model is still loading", "worker status", **facts)
+    if found.get("phase") == "idle":
+        return skipped("the model was unloaded on purpose: nobody asked for a while")
     if found.get("phase") != "ready":
         return skipped(f"the worker is {facts['phase'] or 'unknown'}", "worker status", **facts)
     return passed("worker status", **facts)
@@ -286,9 +288,8 @@ def first_token(system: System) -> Outcome:
 
 def _usual(system: System) -> baseline.Baseline:
     found = system.facts.get("baseline") or {}
-    return baseline.Baseline(
-        **{k: found[k] for k in ("tok_s", "ttft_ms", "n", "canary") if k in found}
-    )
+    names = ("tok_s", "ttft_ms", "n", "answers")
+    return baseline.Baseline(**{name: found[name] for name in names if name in found})
 
 
 def _timings(sample: LoadSample) -> dict[str, Any]:
@@ -305,6 +306,18 @@ def _cannot_compare(system: System, usual: baseline.Baseline, now: dict[str, Any
     if load > 1.5 * system.usable_cpus():
         return "other programs use this machine"
     return ""
+
+
+@check("engine.same_answer", layer="engine", needs=READY, timeout_s=45.0)
+def same_answer(system: System) -> Outcome:
+    """The fixed question gets the answer that it got when all was well."""
+    usual, sample = _usual(system), load_sample(system)
+    if not usual.is_known or not sample.text:
+        return skipped("nothing to compare with yet")
+    if sample.text not in usual.answers and take(system).text not in ("", *usual.answers):
+        facts: Facts = {"answer": sample.text, "recorded": usual.answers[0]}
+        return failed("another answer than recorded", "baseline", **facts)
+    return passed("baseline", answer=sample.text)
 
 
 # ---- deep
@@ -340,12 +353,13 @@ def probed(system: System) -> dict[str, Any]:
 def canary(system: System) -> Outcome:
     """The fixed question gets the answer that was recorded when all was well."""
     found = probed(system)
-    known = baseline.load(system.settings.data_path, str(found.get("key", ""))).canary
+    known = baseline.load(system.settings.data_path, str(found.get("key", "")))
     answer = str(found.get("answer", ""))
-    if not known:
-        return skipped("no answer was recorded yet", answer=answer)
-    if answer != known:
-        return failed("another answer than recorded", "probe", answer=answer, recorded=known)
+    if not known.is_known:
+        return skipped("too few answers were recorded yet", answer=answer)
+    if answer not in known.answers:
+        recorded = known.answers[0]
+        return failed("another answer than recorded", "probe", answer=answer, recorded=recorded)
     return passed("probe", answer=answer)
 
 

@@ -1,0 +1,150 @@
+"""From a fault and a remedy to an outcome: plan, consent, apply, settle, verify, undo.
+
+Whether something is fixed is said by the checks that the fault names, never by the action.
+Knows no action; actions.py has them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from qwell.doctor.actions import ACTIONS, Hands, Impossible, Undo
+from qwell.doctor.fault import Fault, Remedy
+from qwell.doctor.finding import CHECKS, Finding, Registry, Status
+from qwell.doctor.journal import Journal
+from qwell.doctor.observe import observe, select
+from qwell.doctor.preflight import PREFLIGHT
+from qwell.doctor.system import System
+
+Result = Literal[
+    "fixed", "nothing-to-fix", "manual", "needs-consent", "refused", "failed", "undone"
+]
+_HOLD = 2  # rounds in a row in which everything must pass
+
+
+@dataclass(frozen=True, slots=True)
+class Treatment:
+    """How it went. because: one line for people; findings: the last look at the fault's checks."""
+
+    fault: str
+    remedy: str
+    result: Result
+    because: str = ""
+    findings: tuple[Finding, ...] = ()
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "fault": self.fault,
+            "remedy": self.remedy,
+            "result": self.result,
+            "because": self.because,
+            "findings": [finding.to_dict() for finding in self.findings],
+            "facts": self.facts,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Practice:
+    """What treating needs: a fresh look each time, hands, a journal and patience.
+
+    look      makes a System that has read nothing yet
+    settle_s  between two looks; rounds  how many looks until an action counts as useless
+    """
+
+    look: Callable[[], System]
+    hands: Hands
+    journal: Journal
+    registry: Registry = CHECKS
+    guards: tuple[str, ...] = PREFLIGHT
+    settle_s: float = 1.0
+    rounds: int = 30
+
+    def see(self, names: Iterable[str]) -> list[Finding]:
+        """The findings of these checks alone, of those that are declared."""
+        wanted = [name for name in names if name in self.registry]
+        if not wanted:
+            return []
+        found = observe(self.look(), select(self.registry, names=wanted), cap_s=60.0)
+        return [finding for finding in found if finding.check in wanted]
+
+    def treat(self, fault: Fault, remedy: Remedy, *, consent: bool = False) -> Treatment:
+        """Never raises for what can go wrong with a fix; OSError when nothing can be noted."""
+
+        def ended(result: Result, because: str = "", **more: Any) -> Treatment:
+            return Treatment(fault.id, remedy.id, result, because, **more)
+
+        if why := self._refusal(fault, remedy):
+            return ended("manual" if remedy.safety == "manual" else "refused", why)
+        before = self.see(fault.verify)
+        if _all_pass(before, fault.verify):
+            return ended("nothing-to-fix", findings=tuple(before))
+        if remedy.safety == "confirm" and not consent:
+            return ended("needs-consent", "this changes something that may be meant so")
+        return self._carry_out(fault, remedy, before)
+
+    def _refusal(self, fault: Fault, remedy: Remedy) -> str:
+        if remedy.safety == "manual":
+            return "only a person can do this"
+        if remedy.action not in ACTIONS:
+            return f"no action {remedy.action!r}"
+        if not any(name in self.registry for name in fault.verify):
+            return "no check could tell whether it helped"
+        if self.journal.attempts_left(fault.id) == 0:
+            return "tried twice within a day: it does not help"
+        return ""
+
+    def _carry_out(self, fault: Fault, remedy: Remedy, before: list[Finding]) -> Treatment:
+        guarded = {f.check for f in self.see(self.guards) if f.status is Status.PASS}
+        facts = _facts(before)
+        self.journal.note("apply", fault.id, remedy.id, evidence=facts)
+        try:
+            undo = ACTIONS[remedy.action](self.look(), self.hands, facts)
+        except (Impossible, OSError) as error:
+            self.journal.note("failed", fault.id, remedy.id, because=str(error))
+            return Treatment(fault.id, remedy.id, "failed", str(error), tuple(before))
+        after, broken = self._settle(fault.verify, guarded)
+        if _all_pass(after, fault.verify) and not broken:
+            self.journal.note("fixed", fault.id, remedy.id)
+            return Treatment(fault.id, remedy.id, "fixed", "", tuple(after), facts)
+        return self._take_back(fault, remedy, undo, after, broken)
+
+    def _settle(self, verify: Iterable[str], guarded: set[str]) -> tuple[list[Finding], list[str]]:
+        """Look until everything has passed _HOLD times in a row; and what is broken now."""
+        held, after = 0, []
+        for _ in range(self.rounds):
+            after = self.see(verify)
+            held = held + 1 if _all_pass(after, verify) else 0
+            if held >= _HOLD:
+                break
+            self.look().pause(self.settle_s)
+        hurt = [f.check for f in self.see(guarded) if f.status in (Status.WARN, Status.FAIL)]
+        return after, hurt
+
+    def _take_back(
+        self, fault: Fault, remedy: Remedy, undo: Undo, after: list[Finding], broken: list[str]
+    ) -> Treatment:
+        because = f"now broken: {', '.join(broken)}" if broken else "the fault is still there"
+        try:
+            undo()
+        except (Impossible, OSError) as error:
+            because = f"{because}; and it could not be undone: {error}"
+            self.journal.note("failed", fault.id, remedy.id, because=because)
+            return Treatment(fault.id, remedy.id, "failed", because, tuple(after))
+        self.journal.note("undone", fault.id, remedy.id, because=because)
+        return Treatment(fault.id, remedy.id, "undone", because, tuple(after))
+
+
+def _all_pass(findings: list[Finding], verify: Iterable[str]) -> bool:
+    """Every check that the fault names was run and passed: a skip tells nothing."""
+    passed = {finding.check for finding in findings if finding.status is Status.PASS}
+    wanted = list(verify)
+    return bool(wanted) and all(name in passed for name in wanted)
+
+
+def _facts(findings: list[Finding]) -> dict[str, Any]:
+    """Evidence of what is wrong, by key."""
+    wrong = [f for f in findings if f.status in (Status.WARN, Status.FAIL)]
+    return {key: value for finding in wrong for key, value in finding.facts().items()}
