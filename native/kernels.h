@@ -104,6 +104,22 @@ static inline float* tile_s(const Activations& x, int first) {
   return x.s + static_cast<int64_t>(first) * (x.cols / kBlock);
 }
 
+// One block of one group.
+struct Block {
+  const uint16_t* d;      // [16]
+  const uint16_t* m;      // [16], q4 only
+  const uint8_t* quants;  // lane vectors
+  const uint8_t* bits;    // one lane vector, q5 only
+};
+static inline Block block_of(Kind kind, const uint8_t* group, int b) {
+  const PairLayout layout = pair_layout(kind);
+  const uint8_t* pair = group + int64_t{b / kPair} * layout.bytes;
+  const int i = b % kPair;
+  return {reinterpret_cast<const uint16_t*>(pair) + i * kLanes,
+          reinterpret_cast<const uint16_t*>(pair + layout.minima) + i * kLanes,
+          pair + layout.quants + i * quant_bytes(kind), pair + layout.bits + i * kVector};
+}
+
 // value = scale * sum over blocks of  d * (dx * (u . q) + offset * s)  [+ m * s]
 struct Decoding {
   float offset, scale;

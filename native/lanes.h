@@ -16,6 +16,7 @@ namespace {
 
 typedef float Lanes __attribute__((vector_size(64)));
 typedef int32_t IntLanes __attribute__((vector_size(64)));
+typedef int8_t ByteLanes __attribute__((vector_size(16)));
 
 inline Lanes lanes(float x) { return Lanes{} + x; }
 
@@ -45,18 +46,29 @@ inline Lanes load_half(const uint16_t* p) {
 #endif
 }
 
-inline float sum(Lanes v) {
-  float total = 0;
-  for (int i = 0; i < 16; ++i) total += v[i];
-  return total;
-}
-
 inline Lanes max(Lanes a, Lanes b) { return a > b ? a : b; }
 
+// Folds halves onto each other: four operations instead of fifteen in a row.
+template <typename Fold>
+inline float folded(Lanes v, Fold&& fold) {
+  typedef float Eight __attribute__((vector_size(32)));
+  typedef float Four __attribute__((vector_size(16)));
+  Eight eight[2];
+  std::memcpy(eight, &v, sizeof eight);
+  const Eight e = fold(eight[0], eight[1]);
+  Four four[2];
+  std::memcpy(four, &e, sizeof four);
+  const Four f = fold(four[0], four[1]);
+  return fold(fold(f[0], f[2]), fold(f[1], f[3]));
+}
+
+inline float sum(Lanes v) {
+  return folded(v, [](auto a, auto b) { return a + b; });
+}
+
+// Ignores NaN in some lanes; where that matters, callers add what NaN leaves in a sum.
 inline float max_of(Lanes v) {
-  float most = v[0];
-  for (int i = 1; i < 16; ++i) most = v[i] > most ? v[i] : most;
-  return most;
+  return folded(v, [](auto a, auto b) { return a > b ? a : b; });
 }
 
 // e^x, relative error below 2e-7 (Cody and Waite's reduction, then a polynomial of degree 6).

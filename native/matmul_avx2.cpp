@@ -14,9 +14,9 @@ namespace {
 // Sums must live in registers, so loops over tokens and quads are unrolled whole.
 #define QWELL_UNROLL _Pragma("GCC unroll 16")
 
-constexpr int kTile = 4;         // 2 half groups x 4 tokens of int16 sums stay in registers
-constexpr int kPanelTokens = 3;  // from here on unpacking once for all tiles pays
-constexpr int kAhead = 2048;     // bytes prefetched ahead of the plane being read
+constexpr int kTile = 4;  // 2 half groups x 4 tokens of int16 sums stay in registers
+constexpr int kPanelTokens = 3;
+constexpr int kAhead = 2048;  // bytes prefetched ahead of the plane being read
 
 inline __m256i load(const uint8_t* p) {
   return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
@@ -154,40 +154,38 @@ inline void store(float* y, __m256 total, bool accumulate) {
   _mm256_storeu_ps(y, total);
 }
 
-struct Group {
-  const uint16_t* d;
-  const uint16_t* m;
-  const uint8_t* quants;
-  const uint8_t* bits;
-  int blocks;
-};
+// Fetches the pair kAhead on. Inlined by force: GCC takes a function that only prefetches for one
+// without effect and drops the call.
+template <Kind kind>
+__attribute__((always_inline)) inline void prefetch(const uint8_t* pair) {
+  constexpr int kBytes = pair_layout(kind).bytes;
+  for (int i = 0; i < kBytes; i += kVector) _mm_prefetch(pair + kAhead * kBytes + i, _MM_HINT_T0);
+}
 
 template <Kind kind, int T>
-void packed(const Group& g, const Activations& x, int first, float* y, int64_t stride,
-            bool accumulate) {
-  constexpr int kBytes = kVector * (kind == Kind::q8 ? 8 : 4);
+void packed(const uint8_t* group, int blocks, const Activations& x, int first, float* y,
+            int64_t stride, bool accumulate) {
   const int8_t* q = tile_q(x, first);
   const float* dx = tile_d(x, first);
   const float* sx = tile_s(x, first);
   __m256 total[2][T];
   QWELL_UNROLL
   for (int t = 0; t < T; ++t) total[0][t] = total[1][t] = _mm256_setzero_ps();
-  for (int b = 0; b < g.blocks; ++b) {
-    const uint8_t* quants = g.quants + b * kBytes;
-    for (int i = 0; i < kBytes; i += kVector) _mm_prefetch(quants + kAhead + i, _MM_HINT_T0);
-    if constexpr (kind == Kind::q5) _mm_prefetch(g.bits + b * kVector + kAhead, _MM_HINT_T0);
+  for (int b = 0; b < blocks; ++b) {
+    if (b % kPair == 0) prefetch<kind>(group + b / kPair * pair_layout(kind).bytes);
+    const Block block = block_of(kind, group, b);
     QWELL_UNROLL
     for (int half = 0; half < 2; ++half) {
       __m256i dot[T];
-      dots_packed<kind, T>(quants + half * 32, g.bits + b * kVector + half * 32, q + b * kBlock * T,
+      dots_packed<kind, T>(block.quants + half * 32, block.bits + half * 32, q + b * kBlock * T,
                            dot);
-      const __m256 d = scales(g.d + b * kLanes + half * 8);
+      const __m256 d = scales(block.d + half * 8);
       QWELL_UNROLL
       for (int t = 0; t < T; ++t) {
         const __m256 value = scaled<kind>(dot[t], dx[b * T + t], sx[b * T + t]);
         total[half][t] = _mm256_fmadd_ps(d, value, total[half][t]);
         if constexpr (kind == Kind::q4) {
-          total[half][t] = _mm256_fmadd_ps(scales(g.m + b * kLanes + half * 8),
+          total[half][t] = _mm256_fmadd_ps(scales(block.m + half * 8),
                                            _mm256_set1_ps(sx[b * T + t]), total[half][t]);
         }
       }
@@ -201,25 +199,25 @@ void packed(const Group& g, const Activations& x, int first, float* y, int64_t s
 }
 
 template <Kind kind, int T>
-void unpacked(const Group& g, const uint8_t* panel, const Activations& x, int first, float* y,
-              int64_t stride, bool accumulate) {
+void unpacked(const uint8_t* group, int blocks, const uint8_t* panel, const Activations& x,
+              int first, float* y, int64_t stride, bool accumulate) {
   const int8_t* q = tile_q(x, first);
   const float* dx = tile_d(x, first);
   const float* sx = tile_s(x, first);
   alignas(32) float total[2][T][8] = {};
-  for (int b = 0; b < g.blocks; ++b) {
+  for (int b = 0; b < blocks; ++b) {
+    const Block block = block_of(kind, group, b);
     __m256i dot[2][T];
     dots_panel<kind, T>(panel + b * kQuads * kVector, q + b * kBlock * T, dot[0], dot[1]);
     QWELL_UNROLL
     for (int half = 0; half < 2; ++half) {
-      const __m256 d = scales(g.d + b * kLanes + half * 8);
+      const __m256 d = scales(block.d + half * 8);
       QWELL_UNROLL
       for (int t = 0; t < T; ++t) {
         __m256 sum = _mm256_load_ps(total[half][t]);
         sum = _mm256_fmadd_ps(d, scaled<kind>(dot[half][t], dx[b * T + t], sx[b * T + t]), sum);
         if constexpr (kind == Kind::q4) {
-          sum = _mm256_fmadd_ps(scales(g.m + b * kLanes + half * 8), _mm256_set1_ps(sx[b * T + t]),
-                                sum);
+          sum = _mm256_fmadd_ps(scales(block.m + half * 8), _mm256_set1_ps(sx[b * T + t]), sum);
         }
         _mm256_store_ps(total[half][t], sum);
       }
@@ -235,12 +233,12 @@ void unpacked(const Group& g, const uint8_t* panel, const Activations& x, int fi
 }
 
 template <Kind kind>
-void fill_panel(const Group& g, uint8_t* panel) {
-  for (int b = 0; b < g.blocks; ++b) {
+void fill_panel(const uint8_t* group, int blocks, uint8_t* panel) {
+  for (int b = 0; b < blocks; ++b) {
+    const Block block = block_of(kind, group, b);
     QWELL_UNROLL
     for (int half = 0; half < 2; ++half) {
-      const Source<kind> source{g.quants + b * 4 * kVector + half * 32,
-                                g.bits + b * kVector + half * 32};
+      const Source<kind> source{block.quants + half * 32, block.bits + half * 32};
       uint8_t* to = panel + b * kQuads * kVector + half * 32;
       QWELL_UNROLL
       for (int v = 0; v < 4; ++v) {
@@ -250,62 +248,6 @@ void fill_panel(const Group& g, uint8_t* panel) {
         _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + (v + 4) * kVector), second);
       }
     }
-  }
-}
-
-template <Kind kind, int T>
-void one_tile(const Group& g, const uint8_t* panel, const Activations& x, int first, float* y,
-              int64_t stride, bool accumulate) {
-  if (panel != nullptr) {
-    unpacked<kind, T>(g, panel, x, first, y, stride, accumulate);
-  } else {
-    packed<kind, T>(g, x, first, y, stride, accumulate);
-  }
-}
-
-template <Kind kind>
-void groups(const Tensor& w, int begin, int end, const Activations& x, float* out, int64_t stride,
-            bool accumulate, uint8_t* panel) {
-  const Planes planes = planes_of(w.kind, w.blocks());
-  if (x.m < kPanelTokens || kind == Kind::q8) panel = nullptr;
-  for (int group = begin; group < end; ++group) {
-    const uint8_t* p = w.data + group * planes.bytes;
-    const Group g{reinterpret_cast<const uint16_t*>(p),
-                  reinterpret_cast<const uint16_t*>(p + planes.minima), p + planes.quants,
-                  p + planes.bits, w.blocks()};
-    if (panel != nullptr) fill_panel<kind>(g, panel);
-    for (int first = 0; first < x.m; first += kTile) {
-      float* y = out + first * stride + group * kLanes;
-      switch (x.m - first) {
-        case 1:
-          one_tile<kind, 1>(g, panel, x, first, y, stride, accumulate);
-          break;
-        case 2:
-          one_tile<kind, 2>(g, panel, x, first, y, stride, accumulate);
-          break;
-        case 3:
-          one_tile<kind, 3>(g, panel, x, first, y, stride, accumulate);
-          break;
-        default:
-          one_tile<kind, kTile>(g, panel, x, first, y, stride, accumulate);
-      }
-    }
-  }
-}
-
-void matmul(const Tensor& w, int begin, int end, const Activations& x, float* out, int64_t stride,
-            bool accumulate, uint8_t* panel) {
-  switch (w.kind) {
-    case Kind::q8:
-      return groups<Kind::q8>(w, begin, end, x, out, stride, accumulate, panel);
-    case Kind::q5:
-      return groups<Kind::q5>(w, begin, end, x, out, stride, accumulate, panel);
-    case Kind::q4:
-      return groups<Kind::q4>(w, begin, end, x, out, stride, accumulate, panel);
-    case Kind::hi:
-      return groups<Kind::hi>(w, begin, end, x, out, stride, accumulate, panel);
-    default:
-      return;
   }
 }
 
@@ -330,6 +272,11 @@ float dot_lo(const uint8_t* row, const Activations& x) {
 
 }  // namespace
 
+}  // namespace qwell
+
+#include "matmul_driver.h"
+
+namespace qwell {
 namespace avx2 {
 extern const Kernels ops;
 }

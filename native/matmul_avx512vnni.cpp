@@ -11,9 +11,9 @@ namespace {
 // Sums must live in registers, so loops over tokens and quads are unrolled whole.
 #define QWELL_UNROLL _Pragma("GCC unroll 16")
 
-constexpr int kTile = 12;         // 12 integer and 12 float sums stay in registers
-constexpr int kPanelTokens = 24;  // from here on unpacking once for all tiles pays
-constexpr int kAhead = 2048;      // bytes prefetched ahead of the plane being read
+constexpr int kTile = 12;  // 12 integer and 12 float sums stay in registers
+constexpr int kPanelTokens = 24;
+constexpr int kAhead = 2;  // pairs of blocks prefetched ahead of the one being read
 
 inline __m512i load(const uint8_t* p) { return _mm512_loadu_si512(p); }
 
@@ -101,137 +101,61 @@ struct Sums {
   }
 };
 
-struct Group {
-  const uint16_t* d;
-  const uint16_t* m;
-  const uint8_t* quants;
-  const uint8_t* bits;
-  int blocks;
-};
+// Fetches the pair kAhead on. Inlined by force: GCC takes a function that only prefetches for one
+// without effect and drops the call.
+template <Kind kind>
+__attribute__((always_inline)) inline void prefetch(const uint8_t* pair) {
+  constexpr int kBytes = pair_layout(kind).bytes;
+  for (int i = 0; i < kBytes; i += kVector) _mm_prefetch(pair + kAhead * kBytes + i, _MM_HINT_T0);
+}
 
 // One group times one tile, straight from the packed weights.
 template <Kind kind, int T>
-void packed(const Group& g, const Activations& x, int first, float* y, int64_t stride,
-            bool accumulate) {
-  constexpr int kBytes = kVector * (kind == Kind::q8 ? 8 : 4);
+void packed(const uint8_t* group, int blocks, const Activations& x, int first, float* y,
+            int64_t stride, bool accumulate) {
   const int8_t* q = tile_q(x, first);
   const float* dx = tile_d(x, first);
   const float* sx = tile_s(x, first);
   Sums<kind, T> sums;
-  for (int b = 0; b < g.blocks; ++b) {
-    const uint8_t* quants = g.quants + b * kBytes;
-    for (int i = 0; i < kBytes; i += kVector) _mm_prefetch(quants + kAhead + i, _MM_HINT_T0);
-    if constexpr (kind == Kind::q5) _mm_prefetch(g.bits + b * kVector + kAhead, _MM_HINT_T0);
+  for (int b = 0; b < blocks; ++b) {
+    if (b % kPair == 0) prefetch<kind>(group + b / kPair * pair_layout(kind).bytes);
+    const Block block = block_of(kind, group, b);
     __m512i u[kQuads];
-    unpack<kind>(quants, g.bits + b * kVector, u);
-    const __m512 m = kind == Kind::q4 ? scales(g.m + b * kLanes) : _mm512_setzero_ps();
-    sums.add(u, scales(g.d + b * kLanes), m, q + b * kBlock * T, dx + b * T, sx + b * T);
+    unpack<kind>(block.quants, block.bits, u);
+    const __m512 m = kind == Kind::q4 ? scales(block.m) : _mm512_setzero_ps();
+    sums.add(u, scales(block.d), m, q + b * kBlock * T, dx + b * T, sx + b * T);
   }
   sums.store(y, stride, accumulate);
 }
 
 // The same from a panel of unpacked bytes.
 template <Kind kind, int T>
-void unpacked(const Group& g, const uint8_t* panel, const Activations& x, int first, float* y,
-              int64_t stride, bool accumulate) {
+void unpacked(const uint8_t* group, int blocks, const uint8_t* panel, const Activations& x,
+              int first, float* y, int64_t stride, bool accumulate) {
   const int8_t* q = tile_q(x, first);
   const float* dx = tile_d(x, first);
   const float* sx = tile_s(x, first);
   Sums<kind, T> sums;
-  for (int b = 0; b < g.blocks; ++b) {
+  for (int b = 0; b < blocks; ++b) {
     __m512i u[kQuads];
     unpack<Kind::q8>(panel + b * kQuads * kVector, nullptr, u);
-    const __m512 m = kind == Kind::q4 ? scales(g.m + b * kLanes) : _mm512_setzero_ps();
-    sums.add(u, scales(g.d + b * kLanes), m, q + b * kBlock * T, dx + b * T, sx + b * T);
+    const Block block = block_of(kind, group, b);
+    const __m512 m = kind == Kind::q4 ? scales(block.m) : _mm512_setzero_ps();
+    sums.add(u, scales(block.d), m, q + b * kBlock * T, dx + b * T, sx + b * T);
   }
   sums.store(y, stride, accumulate);
 }
 
 template <Kind kind>
-void fill_panel(const Group& g, uint8_t* panel) {
-  constexpr int kBytes = kVector * (kind == Kind::q8 ? 8 : 4);
-  for (int b = 0; b < g.blocks; ++b) {
+void fill_panel(const uint8_t* group, int blocks, uint8_t* panel) {
+  for (int b = 0; b < blocks; ++b) {
     __m512i u[kQuads];
-    unpack<kind>(g.quants + b * kBytes, g.bits + b * kVector, u);
+    const Block block = block_of(kind, group, b);
+    unpack<kind>(block.quants, block.bits, u);
     QWELL_UNROLL
     for (int quad = 0; quad < kQuads; ++quad) {
       _mm512_storeu_si512(panel + (b * kQuads + quad) * kVector, u[quad]);
     }
-  }
-}
-
-template <Kind kind, int T>
-void one_tile(const Group& g, const uint8_t* panel, const Activations& x, int first, float* y,
-              int64_t stride, bool accumulate) {
-  if (panel != nullptr) {
-    unpacked<kind, T>(g, panel, x, first, y, stride, accumulate);
-  } else {
-    packed<kind, T>(g, x, first, y, stride, accumulate);
-  }
-}
-
-template <Kind kind>
-void tile(int width, const Group& g, const uint8_t* panel, const Activations& x, int first,
-          float* y, int64_t stride, bool accumulate) {
-  switch (width) {
-    case 1:
-      return one_tile<kind, 1>(g, panel, x, first, y, stride, accumulate);
-    case 2:
-      return one_tile<kind, 2>(g, panel, x, first, y, stride, accumulate);
-    case 3:
-      return one_tile<kind, 3>(g, panel, x, first, y, stride, accumulate);
-    case 4:
-      return one_tile<kind, 4>(g, panel, x, first, y, stride, accumulate);
-    case 5:
-      return one_tile<kind, 5>(g, panel, x, first, y, stride, accumulate);
-    case 6:
-      return one_tile<kind, 6>(g, panel, x, first, y, stride, accumulate);
-    case 7:
-      return one_tile<kind, 7>(g, panel, x, first, y, stride, accumulate);
-    case 8:
-      return one_tile<kind, 8>(g, panel, x, first, y, stride, accumulate);
-    case 9:
-      return one_tile<kind, 9>(g, panel, x, first, y, stride, accumulate);
-    case 10:
-      return one_tile<kind, 10>(g, panel, x, first, y, stride, accumulate);
-    case 11:
-      return one_tile<kind, 11>(g, panel, x, first, y, stride, accumulate);
-    default:
-      return one_tile<kind, kTile>(g, panel, x, first, y, stride, accumulate);
-  }
-}
-
-template <Kind kind>
-void groups(const Tensor& w, int begin, int end, const Activations& x, float* out, int64_t stride,
-            bool accumulate, uint8_t* panel) {
-  const Planes planes = planes_of(w.kind, w.blocks());
-  if (x.m < kPanelTokens || kind == Kind::q8) panel = nullptr;
-  for (int group = begin; group < end; ++group) {
-    const uint8_t* p = w.data + group * planes.bytes;
-    const Group g{reinterpret_cast<const uint16_t*>(p),
-                  reinterpret_cast<const uint16_t*>(p + planes.minima), p + planes.quants,
-                  p + planes.bits, w.blocks()};
-    if (panel != nullptr) fill_panel<kind>(g, panel);
-    for (int first = 0; first < x.m; first += kTile) {
-      tile<kind>(x.m - first < kTile ? x.m - first : kTile, g, panel, x, first,
-                 out + first * stride + group * kLanes, stride, accumulate);
-    }
-  }
-}
-
-void matmul(const Tensor& w, int begin, int end, const Activations& x, float* out, int64_t stride,
-            bool accumulate, uint8_t* panel) {
-  switch (w.kind) {
-    case Kind::q8:
-      return groups<Kind::q8>(w, begin, end, x, out, stride, accumulate, panel);
-    case Kind::q5:
-      return groups<Kind::q5>(w, begin, end, x, out, stride, accumulate, panel);
-    case Kind::q4:
-      return groups<Kind::q4>(w, begin, end, x, out, stride, accumulate, panel);
-    case Kind::hi:
-      return groups<Kind::hi>(w, begin, end, x, out, stride, accumulate, panel);
-    default:
-      return;
   }
 }
 
@@ -257,6 +181,11 @@ float dot_lo(const uint8_t* row, const Activations& x) {
 
 }  // namespace
 
+}  // namespace qwell
+
+#include "matmul_driver.h"
+
+namespace qwell {
 namespace avx512vnni {
 extern const Kernels ops;
 }

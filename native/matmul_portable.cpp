@@ -5,29 +5,26 @@
 namespace qwell {
 namespace {
 
-// The unsigned integer of one weight.
-int quant_at(Kind kind, const uint8_t* quants, const uint8_t* bits, int block, int quad, int lane) {
-  if (kind == Kind::q8) return quants[(block * kQuads + quad) * kVector + lane];
-  const uint8_t pair = quants[(block * 4 + quad % 4) * kVector + lane];
+// The unsigned integer of one weight of a block.
+int quant_at(Kind kind, const uint8_t* quants, const uint8_t* bits, int quad, int lane) {
+  if (kind == Kind::q8) return quants[quad * kVector + lane];
+  const uint8_t pair = quants[quad % 4 * kVector + lane];
   const int nibble = quad < 4 ? pair & 15 : pair >> 4;
   if (kind != Kind::q5) return nibble;
-  return nibble | ((bits[block * kVector + lane] >> quad & 1) << 4);
+  return nibble | ((bits[lane] >> quad & 1) << 4);
 }
 
 void matmul(const Tensor& w, int begin, int end, const Activations& x, float* out, int64_t stride,
             bool accumulate, uint8_t* panel) {
   const int n_blocks = w.blocks();
-  const Planes planes = planes_of(w.kind, n_blocks);
   const Decoding how = decoding_of(w.kind);
   for (int group = begin; group < end; ++group) {
-    const uint8_t* p = w.data + group * planes.bytes;
-    const auto* d = reinterpret_cast<const uint16_t*>(p);
-    const auto* minima = reinterpret_cast<const uint16_t*>(p + planes.minima);
-    for (int block = 0; block < n_blocks; ++block) {
+    for (int b = 0; b < n_blocks; ++b) {
+      const Block block = block_of(w.kind, w.group(group), b);
       for (int quad = 0; quad < kQuads; ++quad) {
         for (int lane = 0; lane < kVector; ++lane) {
-          panel[(block * kQuads + quad) * kVector + lane] = static_cast<uint8_t>(
-              quant_at(w.kind, p + planes.quants, p + planes.bits, block, quad, lane));
+          panel[(b * kQuads + quad) * kVector + lane] =
+              static_cast<uint8_t>(quant_at(w.kind, block.quants, block.bits, quad, lane));
         }
       }
     }
@@ -39,20 +36,20 @@ void matmul(const Tensor& w, int begin, int end, const Activations& x, float* ou
       const float* sx = tile_s(x, tile.first);
       float* y = out + token * stride + group * kLanes;
       float sums[kLanes] = {};
-      for (int block = 0; block < n_blocks; ++block) {
+      for (int b = 0; b < n_blocks; ++b) {
+        const Block block = block_of(w.kind, w.group(group), b);
         int32_t dots[kLanes] = {};
         for (int quad = 0; quad < kQuads; ++quad) {
-          const int8_t* a = q + ((block * kQuads + quad) * tile.width + t) * 4;
-          const uint8_t* u = panel + (block * kQuads + quad) * kVector;
+          const int8_t* a = q + ((b * kQuads + quad) * tile.width + t) * 4;
+          const uint8_t* u = panel + (b * kQuads + quad) * kVector;
           for (int lane = 0; lane < kVector; ++lane) dots[lane / 4] += u[lane] * a[lane % 4];
         }
-        const float scale = dx[block * tile.width + t];
-        const float sum = sx[block * tile.width + t];
+        const float scale = dx[b * tile.width + t];
+        const float sum = sx[b * tile.width + t];
         for (int row = 0; row < kLanes; ++row) {
-          const int i = block * kLanes + row;
-          sums[row] +=
-              half_to_float(d[i]) * (scale * static_cast<float>(dots[row]) + how.offset * sum);
-          if (w.kind == Kind::q4) sums[row] += half_to_float(minima[i]) * sum;
+          sums[row] += half_to_float(block.d[row]) *
+                       (scale * static_cast<float>(dots[row]) + how.offset * sum);
+          if (w.kind == Kind::q4) sums[row] += half_to_float(block.m[row]) * sum;
         }
       }
       for (int row = 0; row < kLanes; ++row) {

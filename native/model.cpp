@@ -228,13 +228,13 @@ Rounded Model::quantized(const float* x, int cols, int thread) {
 void Model::embed(int row) {
   const int cols = config_.n_embd, blocks = cols / kBlock;
   const int token = rows_.tokens[row];
-  const Planes planes = planes_of(Kind::hi, blocks);
-  const uint8_t* high = embd_hi_.data + times(token / kLanes, 1) * planes.bytes + planes.quants;
+  const uint8_t* group = embd_hi_.group(token / kLanes);
   const uint8_t* low = embd_lo_.data + times(token, cols / 2 + blocks * 2);
   const auto* d = reinterpret_cast<const uint16_t*>(low + cols / 2);
   for (int i = 0; i < cols; ++i) {
     const int block = i / kBlock, at = i % kBlock, quad = at / 4;
-    const uint8_t pair = high[(block * 4 + quad % 4) * kVector + token % kLanes * 4 + at % 4];
+    const uint8_t pair =
+        block_of(Kind::hi, group, block).quants[quad % 4 * kVector + token % kLanes * 4 + at % 4];
     const int h = quad < 4 ? pair & 15 : pair >> 4;
     const uint8_t both = low[block * 16 + at % 16];
     const int l = at < 16 ? both & 15 : both >> 4;

@@ -19,27 +19,24 @@ void quantize(const float* x, int n, const Activations& to, int token, int first
     const int block = first_block + i;
     const float* from = x + i * kBlock;
     const Lanes a = load(from), b = load(from + 16);
-    const float most = max_of(max(max(a, -a), max(b, -b)));
+    const Lanes zero_or_nan = (a - a) + (b - b);  // a poisoned block poisons its scale
+    const float most = max_of(max(max(a, -a), max(b, -b))) + sum(zero_or_nan);
     const float inverse = most > 0 ? 127.0f / most : 0.0f;
+    const float scale = most / 127.0f;
     const Lanes shifter = lanes(0x1.8p23f);  // adding it rounds half to even
     const Lanes ra = (a * inverse + shifter) - shifter, rb = (b * inverse + shifter) - shifter;
-    const IntLanes qa = __builtin_convertvector(ra, IntLanes);
-    const IntLanes qb = __builtin_convertvector(rb, IntLanes);
-    int total = 0;
-    int8_t bytes[kBlock];
-    for (int j = 0; j < 16; ++j) {
-      bytes[j] = static_cast<int8_t>(qa[j]);
-      bytes[j + 16] = static_cast<int8_t>(qb[j]);
-      total += qa[j] + qb[j];
-    }
+    const ByteLanes bytes[2] = {
+        __builtin_convertvector(__builtin_convertvector(ra, IntLanes), ByteLanes),
+        __builtin_convertvector(__builtin_convertvector(rb, IntLanes), ByteLanes)};
+    const auto* quads = reinterpret_cast<const char*>(bytes);
     for (int quad = 0; quad < kQuads; ++quad) {
-      std::memcpy(q + ((block * kQuads + quad) * tile.width + t) * 4, bytes + quad * 4, 4);
+      std::memcpy(q + ((block * kQuads + quad) * tile.width + t) * 4, quads + quad * 4, 4);
     }
-    d[block * tile.width + t] = most / 127.0f;
-    s[block * tile.width + t] = most / 127.0f * static_cast<float>(total);
+    d[block * tile.width + t] = scale;
+    s[block * tile.width + t] = scale * sum(ra + rb);
     if (rest == nullptr) continue;
-    store(rest + i * kBlock, a - ra * (most / 127.0f));
-    store(rest + i * kBlock + 16, b - rb * (most / 127.0f));
+    store(rest + i * kBlock, a - ra * scale);
+    store(rest + i * kBlock + 16, b - rb * scale);
   }
 }
 
@@ -99,13 +96,30 @@ inline void mix(const float* p, const uint16_t* v, int head_dim, int n, float* o
   for (int h = 0; h < H; ++h) store(out + h * head_dim, o[h]);
 }
 
+// Rows in bunches whose sums fit into registers.
 template <typename F>
-inline void in_heads(int n, F&& f) {
+inline void in_bunches(int n, F&& f) {
+#if defined(__AVX512F__)
+  constexpr int kMost = 7;
+#else
+  constexpr int kMost = 4;
+#endif
   int row = 0;
-  for (; n - row >= 7; row += 7) f(row, std::integral_constant<int, 7>{});
-  for (; n - row >= 4; row += 4) f(row, std::integral_constant<int, 4>{});
-  for (; n - row >= 2; row += 2) f(row, std::integral_constant<int, 2>{});
-  for (; n - row >= 1; row += 1) f(row, std::integral_constant<int, 1>{});
+  for (; n - row >= kMost; row += kMost) f(row, std::integral_constant<int, kMost>{});
+  if (kMost > 4 && n - row >= 4) {
+    f(row, std::integral_constant<int, 4>{});
+    row += 4;
+  }
+  switch (n - row) {
+    case 3:
+      return f(row, std::integral_constant<int, 3>{});
+    case 2:
+      return f(row, std::integral_constant<int, 2>{});
+    case 1:
+      return f(row, std::integral_constant<int, 1>{});
+    default:
+      return;
+  }
 }
 
 // Softmax attention over spans of positions with a running maximum (Milakov and Gimelshein 2018;
@@ -133,7 +147,7 @@ void attend(const Attention& a) {
     for (int p = 0; p < n; p += 16) {
       const uint16_t* k = a.cache.k + static_cast<int64_t>(begin + p) * dim;
       for (int i = 0; i < dim; ++i) keys[i] = load_half(k + i * 16);
-      in_heads(rows, [&](int row, auto h) {
+      in_bunches(rows, [&](int row, auto h) {
         score<h()>(queries + row * dim, dim, keys, scores + row * kAttentionSpan + p,
                    kAttentionSpan);
       });
@@ -161,7 +175,7 @@ void attend(const Attention& a) {
       }
     }
     const uint16_t* v = a.cache.v + static_cast<int64_t>(begin) * dim;
-    in_heads(rows, [&](int row, auto h) {
+    in_bunches(rows, [&](int row, auto h) {
       for (int i = 0; i < dim; i += 16) {
         mix<h()>(scores + row * kAttentionSpan, v + i, dim, n, mixed + row * dim + i);
       }

@@ -5,14 +5,18 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <stdexcept>
+#include <thread>
+#include <utility>
+#include <vector>
 
 namespace qwell {
 namespace {
 
-constexpr uint32_t kVersion = 1;
+constexpr uint32_t kVersion = 2;
 constexpr size_t kHeader = 192;
 constexpr size_t kEntry = 96;
 constexpr size_t kAlign = 4096;
@@ -35,22 +39,15 @@ std::string shape(uint64_t rows, uint64_t cols) {
 
 }  // namespace
 
-Planes planes_of(Kind kind, int blocks) {
-  const size_t n = static_cast<size_t>(blocks);
-  const size_t scales = round_up(n * kLanes * 2, kVector);
-  const size_t minima = kind == Kind::q4 ? scales : 0;
-  const size_t quants = n * kVector * (kind == Kind::q8 ? 8 : 4);
-  const size_t bits = kind == Kind::q5 ? n * kVector : 0;
-  return {scales, scales + minima, scales + minima + quants, scales + minima + quants + bits};
-}
-
 size_t tensor_bytes(Kind kind, uint64_t rows, uint64_t cols) {
   constexpr uint64_t kMost = uint64_t{1} << 24;
   if (rows == 0 || cols == 0 || rows > kMost || cols > kMost) return 0;
   if (kind == Kind::f32) return rows * cols * 4;
   if (cols % kBlock != 0 || rows % kLanes != 0) return 0;
   if (kind == Kind::lo) return rows * (cols / 2 + cols / kBlock * 2);
-  return rows / kLanes * planes_of(kind, static_cast<int>(cols / kBlock)).bytes;
+  if (cols % (kPair * kBlock) != 0) return 0;
+  const auto bytes = static_cast<uint64_t>(pair_layout(kind).bytes);
+  return rows / kLanes * (cols / (kPair * kBlock)) * bytes;
 }
 
 Pack::Pack(const std::string& path) {
@@ -81,7 +78,8 @@ Pack::~Pack() {
 void Pack::read_header() {
   if (std::memcmp(base_, "QWELLPK1", 8) != 0) refuse("magic is not QWELLPK1");
   const auto version = read_at<uint32_t>(base_ + 8);
-  if (version != kVersion) refuse("pack version " + std::to_string(version) + " is not 1");
+  if (version != kVersion)
+    refuse("pack version " + std::to_string(version) + " is not " + std::to_string(kVersion));
   const auto n_tensors = read_at<uint32_t>(base_ + 12);
   const auto size = read_at<uint64_t>(base_ + 16);
   if (size != size_) {
@@ -115,9 +113,10 @@ void Pack::read_config() {
   config_.rms_eps = read_at<float>(base_ + 132);
   if (config_.n_head % config_.n_kv_head != 0) refuse("n_head is no multiple of n_kv_head");
   if (config_.head_dim % 16 != 0) refuse("head_dim is no multiple of 16");
-  if (config_.n_embd % kBlock != 0 || config_.n_ff % kBlock != 0 ||
-      config_.n_head * config_.head_dim % kBlock != 0) {
-    refuse("a width is no multiple of 32");
+  constexpr int kWidth = kPair * kBlock;
+  if (config_.n_embd % kWidth != 0 || config_.n_ff % kWidth != 0 ||
+      config_.n_head * config_.head_dim % kWidth != 0) {
+    refuse("a width is no multiple of 64");
   }
   if (config_.n_vocab_padded < config_.n_vocab || config_.n_vocab_padded % kLanes != 0) {
     refuse("n_vocab_padded does not fit n_vocab");
@@ -200,13 +199,30 @@ size_t Pack::move_to_huge_pages() {
   huge_ = static_cast<uint8_t*>(memory);
   huge_size_ = size;
   auto* at = reinterpret_cast<uint8_t*>(round_up(reinterpret_cast<uintptr_t>(huge_), kHugePage));
+  std::vector<std::pair<uint8_t*, Tensor*>> moves;
   for (auto& [name, tensor] : tensors_) {
     if (!is_streamed(name, tensor)) continue;
-    std::memcpy(at, tensor.data, tensor.bytes);
-    madvise(const_cast<uint8_t*>(tensor.data), round_up(tensor.bytes, kAlign), MADV_DONTNEED);
-    tensor.data = at;
+    moves.emplace_back(at, &tensor);
     at += round_up(tensor.bytes, kAlign);
   }
+#ifdef MADV_POPULATE_READ
+  for (const auto& [to, tensor] : moves) {  // map whole tensors at once, not page by page
+    madvise(const_cast<uint8_t*>(tensor->data), round_up(tensor->bytes, kAlign),
+            MADV_POPULATE_READ);
+  }
+#endif
+  // Two threads: half of the time goes into the kernel's clearing of new pages.
+  std::atomic<size_t> next{0};
+  const auto copy = [&] {
+    for (size_t i; (i = next.fetch_add(1)) < moves.size();) {
+      auto& [to, tensor] = moves[i];
+      std::memcpy(to, tensor->data, tensor->bytes);
+      tensor->data = to;
+    }
+  };
+  std::thread helper(copy);
+  copy();
+  helper.join();
   return total;
 }
 

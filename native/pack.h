@@ -11,6 +11,7 @@ namespace qwell {
 
 constexpr int kLanes = 16;   // rows of a group
 constexpr int kBlock = 32;   // columns that share a scale
+constexpr int kPair = 2;     // blocks that lie together, so that all starts on a cache line
 constexpr int kQuads = 8;    // quads of 4 columns in a block
 constexpr int kVector = 64;  // bytes of a lane vector: 16 rows x 4 columns
 
@@ -23,6 +24,19 @@ struct Config {
   float rope_theta, rms_eps;
 };
 
+// Where the parts of a pair of blocks begin, in bytes from the start of the pair. A group is its
+// pairs one after another, a matrix its groups: one stream from the first byte to the last.
+struct PairLayout {
+  int minima, quants, bits, bytes;
+};
+constexpr int quant_bytes(Kind kind) { return kVector * (kind == Kind::q8 ? 8 : 4); }
+constexpr PairLayout pair_layout(Kind kind) {
+  const int minima = kPair * kLanes * 2;
+  const int quants = minima + (kind == Kind::q4 ? kPair * kLanes * 2 : 0);
+  const int bits = quants + kPair * quant_bytes(kind);
+  return {minima, quants, bits, bits + (kind == Kind::q5 ? kPair * kVector : 0)};
+}
+
 struct Tensor {
   Kind kind = Kind::f32;
   int rows = 0;
@@ -32,17 +46,15 @@ struct Tensor {
 
   int groups() const { return rows / kLanes; }
   int blocks() const { return cols / kBlock; }
+  // Where a group of a packed matrix starts.
+  const uint8_t* group(int i) const {
+    return data + int64_t{i} * (blocks() / kPair) * pair_layout(kind).bytes;
+  }
   const float* f32() const { return reinterpret_cast<const float*>(data); }
 };
 
 // Bytes that a tensor of this kind and shape occupies; 0 if the shape is not allowed.
 size_t tensor_bytes(Kind kind, uint64_t rows, uint64_t cols);
-
-// Where the planes of one group of a matrix begin, in bytes from the start of the group.
-struct Planes {
-  size_t minima, quants, bits, bytes;
-};
-Planes planes_of(Kind kind, int blocks);
 
 class Pack {
  public:

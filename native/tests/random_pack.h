@@ -45,12 +45,12 @@ inline std::vector<uint8_t> random_tensor(Random& random, Kind kind, int rows, i
       }
     }
   } else {
-    const Planes planes = planes_of(kind, cols / kBlock);
+    const PairLayout layout = pair_layout(kind);
     const float unit = kind == Kind::q8 || kind == Kind::hi ? 1.0f / 16 : 1.0f;
-    for (size_t group = 0; group < static_cast<size_t>(rows / kLanes); ++group) {
-      for (size_t i = 0; i < planes.quants; i += 2) {
-        const bool is_minimum = kind == Kind::q4 && i >= planes.minima;
-        put(group * planes.bytes + i, is_minimum ? -8 * scale() : unit * scale());
+    for (size_t pair = 0; pair < data.size(); pair += static_cast<size_t>(layout.bytes)) {
+      for (int i = 0; i < layout.quants; i += 2) {
+        const bool is_minimum = kind == Kind::q4 && i >= layout.minima;
+        put(pair + static_cast<size_t>(i), is_minimum ? -8 * scale() : unit * scale());
       }
     }
   }
@@ -70,7 +70,7 @@ class PackWriter {
     for (const auto& entry : entries_) size += round_up(entry.data.size());
     std::vector<uint8_t> file(size);
     std::memcpy(&file[0], "QWELLPK1", 8);
-    put<uint32_t>(file, 8, 1);
+    put<uint32_t>(file, 8, 2);
     put<uint32_t>(file, 12, static_cast<uint32_t>(entries_.size()));
     put<uint64_t>(file, 16, size);
     const int fields[] = {config_.n_vocab,       config_.n_embd,      config_.n_layer,
@@ -122,7 +122,7 @@ inline Config small_config() {
   c.n_head = 6;
   c.n_kv_head = 2;
   c.head_dim = 32;
-  c.n_ff = 96;
+  c.n_ff = 128;
   c.n_ctx_train = 512;
   c.tied = true;
   c.rope_theta = 10000;

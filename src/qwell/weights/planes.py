@@ -1,4 +1,4 @@
-"""The layouts of docs/pack-format.md: codes to planes and back.
+"""The layouts of docs/pack-format.md: codes to bytes and back.
 
 Knows the memory layout of each kind; not where codes come from, nor how a pack file is built.
 All functions work on any multiple of 16 rows, so a matrix can be laid out piece by piece.
@@ -15,6 +15,7 @@ from qwell.weights.blocks import F16, F32, U8
 
 ROWS = 16  # rows of a group
 COLS = 32  # columns of a block
+PAIR = 2  # blocks that lie together, so that everything starts on a cache line
 
 
 class Kind(IntEnum):
@@ -33,23 +34,19 @@ def padded_rows(rows: int) -> int:
     return -(-rows // ROWS) * ROWS
 
 
-def _scale_plane_bytes(cols: int) -> int:
-    return -(-(cols // COLS * 2 * ROWS) // 64) * 64
-
-
 def tensor_bytes(kind: Kind, rows: int, cols: int) -> int:
     """Exactly what the kind needs for rows (a multiple of 16, except for F32) and cols."""
     if kind is Kind.F32:
         return rows * cols * 4
     if kind is Kind.LO:
         return rows * (cols // 2 + cols // COLS * 2)
-    n_scales = 2 if kind is Kind.Q4 else 1
-    group = n_scales * _scale_plane_bytes(cols) + cols // COLS * _VECTORS[kind] * 64
-    return rows // ROWS * group
+    assert cols % (PAIR * COLS) == 0, cols
+    scales = ROWS * 2 * (2 if kind is Kind.Q4 else 1)
+    return rows // ROWS * (cols // COLS) * (scales + _VECTORS[kind] * 64)
 
 
 def encode(kind: Kind, u: U8, d: F16, m: F16 | None = None) -> U8:
-    """Planes of a piece of a matrix, flat.
+    """The bytes of a piece of a matrix, flat.
 
     u  # (rows, cols) codes as the kind stores them: q + 128, q + 16 or 0..15
     d  # (rows, cols / 32)
@@ -57,42 +54,42 @@ def encode(kind: Kind, u: U8, d: F16, m: F16 | None = None) -> U8:
     """
     if kind is Kind.LO:
         return _encode_lo(u, d)
-    planes = [_scale_plane(d)]
+    parts = [_scales(d)]
     if m is not None:
-        planes.append(_scale_plane(m))
+        parts.append(_scales(m))
     lanes = _to_lanes(u)
     if kind is Kind.Q8:
-        planes.append(lanes)
+        parts.append(lanes)
     elif kind is Kind.HI:
-        planes.append(_join_nibbles(lanes >> np.uint8(4)))
+        parts.append(_join_nibbles(lanes >> np.uint8(4)))
     elif kind is Kind.Q4:
-        planes.append(_join_nibbles(lanes))
+        parts.append(_join_nibbles(lanes))
     else:
-        planes += [_join_nibbles(lanes & np.uint8(15)), _fifth_bits(lanes)]
-    n_groups = len(u) // ROWS
-    return np.concatenate([p.reshape(n_groups, -1) for p in planes], axis=1).reshape(-1)
+        parts += [_join_nibbles(lanes & np.uint8(15)), _fifth_bits(lanes)]
+    pairs = len(u) // ROWS, u.shape[1] // (PAIR * COLS)
+    return np.concatenate([part.reshape(*pairs, -1) for part in parts], axis=2).reshape(-1)
 
 
 def decode(kind: Kind, raw: U8, rows: int, cols: int) -> tuple[U8, F16, F16 | None]:
     """Inverse of encode; for HI and LO only the four stored bits of u are set."""
     if kind is Kind.LO:
         return _decode_lo(raw, rows, cols)
-    groups = raw.reshape(rows // ROWS, -1)
-    at = _scale_plane_bytes(cols)
-    d, m = _scales_of(groups[:, :at], cols), None
+    pairs = raw.reshape(rows // ROWS, cols // (PAIR * COLS), -1)
+    at = PAIR * ROWS * 2
+    d, m = _scales_of(pairs[:, :, :at], cols), None
     if kind is Kind.Q4:
-        m = _scales_of(groups[:, at : 2 * at], cols)
+        m = _scales_of(pairs[:, :, at : 2 * at], cols)
         at *= 2
-    body = groups[:, at:]
+    body = pairs[:, :, at:]
     n_blocks = cols // COLS
     if kind is Kind.Q8:
         return _from_lanes(body.reshape(-1, n_blocks, 8, 64)), d, m
-    nibbles = body[:, : n_blocks * 256].reshape(-1, n_blocks, 4, 64)
+    nibbles = body[:, :, : PAIR * 256].reshape(-1, n_blocks, 4, 64)
     lanes = np.concatenate([nibbles & 15, nibbles >> 4], axis=2)
     if kind is Kind.HI:
         lanes <<= 4
     if kind is Kind.Q5:
-        bits = body[:, n_blocks * 256 :].reshape(-1, n_blocks, 1, 64)
+        bits = body[:, :, PAIR * 256 :].reshape(-1, n_blocks, 1, 64)
         lanes |= ((bits >> np.arange(8, dtype=np.uint8)[None, None, :, None]) & 1) << 4
     return _from_lanes(lanes), d, m
 
@@ -134,17 +131,15 @@ def _fifth_bits(lanes: U8) -> U8:
     return bits
 
 
-def _scale_plane(d: F16) -> U8:
-    rows, n_blocks = d.shape
-    plane = np.zeros((rows // ROWS, _scale_plane_bytes(n_blocks * COLS)), np.uint8)
-    by_block = np.ascontiguousarray(d.reshape(-1, ROWS, n_blocks).transpose(0, 2, 1))
-    plane[:, : n_blocks * 2 * ROWS] = by_block.view(np.uint8).reshape(len(plane), -1)
-    return plane
+def _scales(d: F16) -> U8:
+    """(rows, blocks) to (groups, blocks, 32 bytes): one scale a row."""
+    by_block = d.reshape(-1, ROWS, d.shape[1]).transpose(0, 2, 1)
+    return np.ascontiguousarray(by_block).view(np.uint8)
 
 
-def _scales_of(plane: U8, cols: int) -> F16:
-    used = np.ascontiguousarray(plane[:, : cols // COLS * 2 * ROWS]).view(np.float16)
-    by_row = used.reshape(len(plane), cols // COLS, ROWS).transpose(0, 2, 1)
+def _scales_of(part: U8, cols: int) -> F16:
+    scales = np.ascontiguousarray(part).view(np.float16)
+    by_row = scales.reshape(len(part), cols // COLS, ROWS).transpose(0, 2, 1)
     return np.ascontiguousarray(by_row).reshape(-1, cols // COLS)
 
 
