@@ -12,6 +12,7 @@ import os
 import signal
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -95,7 +96,7 @@ class Script:
 
 
 class ScriptedBackend:
-    """See the module. log: every batch given to forward, for tests to look at."""
+    """See the module. log: the last batches given to forward, for tests to look at."""
 
     def __init__(
         self,
@@ -106,7 +107,7 @@ class ScriptedBackend:
         reply: Answer | None = None,
     ) -> None:
         self.limits = Limits(N_VOCAB, n_ctx, n_slots)
-        self.log: list[list[Chunk]] = []
+        self.log: deque[list[Chunk]] = deque(maxlen=1000)
         self._script = script or Script()
         self._reply = reply or self._script.reply
         self._slots: list[list[int]] = [[] for _ in range(n_slots)]
