@@ -8,6 +8,7 @@ import pty
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 
@@ -99,3 +100,64 @@ def test_the_talk_remembers_until_told_to_start_over(environ: dict[str, str]) ->
         assert terminal.process.wait(30) == 0
     finally:
         terminal.close()
+
+
+def test_one_question_as_json(qwell: Any) -> None:
+    done = qwell("chat", "--json", "hello there")
+    answer = json.loads(done.stdout)
+    assert answer["text"] == "hello there"
+    assert answer["reason"] == "stop"
+    assert answer["usage"]["completion_tokens"] > 0
+    failed = qwell("chat", "--json", "hi", QWELL_SCRIPT=json.dumps({"crash_after": 1}))
+    assert failed.returncode == 2
+    assert json.loads(failed.stdout)["code"] == "worker-crashed"
+
+
+def test_an_answer_cannot_command_the_terminal(qwell: Any) -> None:
+    script = {"answers": {"q": "a\x1b[2Jb"}}
+    assert qwell("chat", "q", QWELL_SCRIPT=json.dumps(script)).stdout == "a[2Jb\n"
+
+
+def test_commands_in_a_talk(environ: dict[str, str], tmp_path: Path) -> None:
+    terminal = Terminal(environ | {"LANG": "zh_CN.UTF-8"})
+    saved = tmp_path / "talk.md"
+    try:
+        terminal.read_until("停止回答")
+        terminal.read_until("> ")
+        terminal.type("/retry\n")
+        terminal.read_until("还没有提过问题")
+        terminal.type("/system be brief\n")
+        terminal.read_until("系统提示已设置")
+        terminal.type("one \\\ntwo\n")
+        terminal.read_until("[stop")
+        terminal.type("/retry\n")
+        terminal.read_until("[stop")
+        terminal.type("/nonsense\n")
+        terminal.read_until("没有命令 /nonsense")
+        terminal.type("/help\n")
+        terminal.read_until("/exit")
+        terminal.type(f"/save {saved}\n")
+        terminal.read_until("已保存")
+        terminal.type("/exit\n")
+        assert terminal.process.wait(30) == 0
+    finally:
+        terminal.close()
+    text = saved.read_text(encoding="utf-8")
+    assert text.count("**system**\n\nbe brief") == 1
+    assert text.count("**user**\n\none \ntwo") == 1
+    assert text.count("**assistant**") == 1
+
+
+def test_what_was_typed_is_there_the_next_time(environ: dict[str, str], tmp_path: Path) -> None:
+    terminal = Terminal(environ)
+    try:
+        terminal.read_until("> ")
+        terminal.type("remember me\n")
+        terminal.read_until("[stop")
+        terminal.type("/exit\n")
+        assert terminal.process.wait(30) == 0
+    finally:
+        terminal.close()
+    history = tmp_path / ".local" / "share" / "qwell" / "chat_history"
+    assert "remember me" in history.read_text(encoding="utf-8")
+    assert history.stat().st_mode & 0o077 == 0

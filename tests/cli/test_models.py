@@ -52,3 +52,43 @@ def test_pull_of_a_missing_path_is_an_error_with_its_fix(qwell: Any, tmp_path: P
     assert done.returncode == 2
     assert "error: model-path-missing" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_verify_tells_damage_by_its_exit_code(qwell: Any, tmp_path: Path, packs: Path) -> None:
+    pack = write_tiny_pack(packs / "a.qpack")
+    where = ("--cache-dir", str(tmp_path / "cache"))
+    done = qwell("models", "verify", *where)
+    assert (done.returncode, done.stdout) == (0, f"whole  {pack}\n")
+    data = bytearray(pack.read_bytes())
+    data[-1] ^= 1
+    pack.write_bytes(data)
+    done = qwell("models", "verify", "a.qpack", "--json", *where)
+    assert done.returncode == 1
+    (row,) = json.loads(done.stdout)
+    assert row["result"] == "damaged (weights-corrupt)"
+    assert row["fix"]
+
+
+def test_removing_asks_unless_it_is_told_not_to(qwell: Any, tmp_path: Path, packs: Path) -> None:
+    pack = write_tiny_pack(packs / "a.qpack")
+    where = ("--cache-dir", str(tmp_path / "cache"))
+    done = qwell("models", "remove", "a.qpack", *where)
+    assert (done.returncode, pack.exists()) == (1, True)
+    assert "--yes" in done.stderr
+    done = qwell("models", "remove", "a.qpack", "--yes", *where)
+    assert (done.returncode, pack.exists()) == (0, False)
+    done = qwell("models", "remove", "a.qpack", "--yes", *where)
+    assert done.returncode == 2
+    assert "nothing called 'a.qpack'" in done.stderr
+
+
+def test_pull_verifies_what_is_there(qwell: Any, tmp_path: Path) -> None:
+    pack = write_tiny_pack(tmp_path / "tiny.qpack")
+    done = qwell("pull", str(pack), "--json", "--cache-dir", str(tmp_path / "cache"))
+    assert json.loads(done.stdout)["path"] == str(pack)
+    data = bytearray(pack.read_bytes())
+    data[-1] ^= 1
+    pack.write_bytes(data)
+    done = qwell("pull", str(pack), "--cache-dir", str(tmp_path / "cache"))
+    assert done.returncode == 2  # a person's own pack is not ours to replace
+    assert "error: weights-corrupt" in done.stderr

@@ -1,30 +1,23 @@
 """`qwell chat`: the engine in the terminal, without server and page: the minimal reproduction.
 
-Ctrl-C stops the answer, not the chat; Ctrl-D or /exit leaves; /new starts over.
+Ctrl-C stops the answer, not the chat; Ctrl-D or /exit leaves; /help lists the commands.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
-import queue
-import signal
+import json
 import sys
-import threading
-from collections.abc import Callable, Coroutine, Iterator
-from concurrent.futures import Future
-from contextlib import contextmanager, suppress
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from dataclasses import asdict
+from pathlib import Path
 
+from qwell.cli.chat_words import COMMANDS, Words, words_for
+from qwell.cli.language import preferred
+from qwell.cli.line_editor import LineEditor
+from qwell.cli.local_worker import LocalWorker
 from qwell.config import Settings, load
-from qwell.core import Delta, Done, Event, Failed, Message, Notice, Request, is_terminal
+from qwell.core import Delta, Done, Event, Failed, Message, Notice
 from qwell.errors import QwellError
-
-if TYPE_CHECKING:
-    from qwell.worker.supervisor import Supervisor
-
-_HELP = "/new starts over, /exit leaves, Ctrl-C stops an answer"
 
 
 def run(options: argparse.Namespace) -> int:
@@ -33,156 +26,128 @@ def run(options: argparse.Namespace) -> int:
 
     settings, _ = load(vars(options))
     log.configure("text", options.log_level or "warning")
-    with Worker(settings) as worker:
-        if options.message is not None:
-            return _once(worker, options.message)
-        if not sys.stdin.isatty():
-            return _once(worker, sys.stdin.read())
-        return _talk(worker)
+    system = [Message("system", options.system)] if options.system else []
+    with LocalWorker(settings) as worker:
+        if options.message is not None or not sys.stdin.isatty():
+            question = sys.stdin.read() if options.message is None else options.message
+            return _once(worker, [*system, Message("user", question)], as_json=options.json)
+        editor = LineEditor(None if options.no_history else _history_file(settings))
+        return Talk(worker, editor, words_for(preferred()), system).run()
 
 
-class Worker:
-    """A supervisor on a loop of its own thread, so that the terminal may block here."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-        self._n_requests = 0
-        self._supervisor: Supervisor | None = None
-
-    def __enter__(self) -> Self:
-        """Raises QwellError when the model cannot be loaded."""
-        self._thread.start()
-        try:
-            self._call(self._start()).result()
-        except BaseException:
-            self.__exit__(None, None, None)
-            raise
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._supervisor is not None:
-            self._call(self._supervisor.stop(grace_s=0)).result()
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
-
-    def answer(self, history: list[Message]) -> Iterator[Event]:
-        """Events up to the terminal one. Ctrl-C stops the answer, whose end still follows."""
-        self._n_requests += 1
-        request = Request(id=f"chat-{self._n_requests}", messages=tuple(history))
-        events: queue.SimpleQueue[Event] = queue.SimpleQueue()
-        self._call(self._forward(request, events))
-        with _on_interrupt(lambda: self._call(self._cancel(request.id))):
-            while True:
-                event = events.get()
-                yield event
-                if is_terminal(event):
-                    return
-
-    async def _start(self) -> None:
-        from qwell.cli.progress import watch_loading
-        from qwell.worker.supervisor import Supervisor
-
-        self._supervisor = Supervisor(self._settings)
-        await self._supervisor.start()
-        await watch_loading(self._supervisor)
-        if self._supervisor.status.error is not None:
-            raise self._supervisor.status.error
-
-    async def _forward(self, request: Request, events: queue.SimpleQueue[Event]) -> None:
-        assert self._supervisor is not None
-        async for event in self._supervisor.submit(request):
-            events.put(event)
-
-    async def _cancel(self, request_id: str) -> None:
-        assert self._supervisor is not None
-        await self._supervisor.cancel(request_id)
-
-    def _call(self, work: Coroutine[Any, Any, None]) -> Future[None]:
-        return asyncio.run_coroutine_threadsafe(work, self._loop)
+def _history_file(settings: Settings) -> Path:
+    return settings.data_path / "chat_history"
 
 
-@contextmanager
-def _on_interrupt(act: Callable[[], object]) -> Iterator[None]:
-    """Ctrl-C acts instead of raising, wherever it comes: waiting or printing."""
-    before = signal.signal(signal.SIGINT, lambda *_: act() and None)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def _once(worker: Worker, question: str) -> int:
-    answer, end = _print_answer(worker, [Message("user", question)])
-    del answer
+def _once(worker: LocalWorker, history: list[Message], *, as_json: bool) -> int:
+    if as_json:
+        return _once_as_json(worker, history)
+    _, end = _show_answer(worker, history)
     return 0 if isinstance(end, Done) else 2
 
 
-def _talk(worker: Worker) -> int:
+def _once_as_json(worker: LocalWorker, history: list[Message]) -> int:
+    """One object: the text and how it ended, or the fault."""
+    events = list(worker.answer(history))
+    text = "".join(event.text for event in events if isinstance(event, Delta))
+    end = events[-1]
+    print(json.dumps({"text": text, **asdict(end)}, ensure_ascii=False))
+    return 0 if isinstance(end, Done) else 2
+
+
+class Talk:
     """Ask, answer, remember, until told to leave."""
-    print(_HELP, file=sys.stderr)
-    history: list[Message] = []
-    for line in _lines():
-        if line == "/new":
-            history.clear()
-        elif line.startswith("/"):
-            print(_HELP, file=sys.stderr)
-        else:
-            history.append(Message("user", line))
-            answer, end = _print_answer(worker, history)
-            if isinstance(end, Failed):
-                history.pop()  # the question can be asked again
+
+    def __init__(
+        self, worker: LocalWorker, editor: LineEditor, words: Words, system: list[Message]
+    ) -> None:
+        self._worker = worker
+        self._editor = editor
+        self._words = words
+        self._system = system
+        self._history: list[Message] = []
+
+    def run(self) -> int:
+        self._tell(self._words["hello"])
+        for line in self._editor.lines():
+            command, _, rest = line.partition(" ")
+            if command == "/exit":
+                break
+            if line.startswith("/"):
+                self._act(command, rest.strip())
             else:
-                history.append(Message("assistant", answer))
-    return 0
+                self._ask(line)
+        return 0
 
-
-def _lines() -> Iterator[str]:
-    """What the person types, with line editing; Ctrl-C only drops the line."""
-    with suppress(ImportError):  # not every Python has it
-        import readline  # noqa: F401  importing it gives input() its editing
-
-    while True:
-        try:
-            line = input("> ").strip()
-        except KeyboardInterrupt:
-            print()
-            continue
-        except EOFError:
-            print()
-            return
-        if line == "/exit":
-            return
-        if line:
-            yield line
-
-
-def _print_answer(worker: Worker, history: list[Message]) -> tuple[str, Event]:
-    """Print text as it comes, and a line of numbers or the reason of a failure at its end."""
-    pieces: list[str] = []
-    end: Event = Failed()
-    for event in worker.answer(history):
-        match event:
-            case Delta(text=text):
-                pieces.append(text)
-                print(text, end="", flush=True)
-            case Notice(code=code, detail=detail):
-                print(f"[{code}: {dict(detail)}]", file=sys.stderr)
+    def _act(self, command: str, rest: str) -> None:
+        match command:
+            case "/new":
+                self._history.clear()
+                self._tell(self._words["new"])
+            case "/retry":
+                self._retry()
+            case "/system":
+                self._system = [Message("system", rest)] if rest else []
+                self._tell(self._words["system"])
+            case "/save":
+                self._save(Path(rest or "chat.md").expanduser())
+            case "/help":
+                self._tell("\n".join(f"{name:<16}{self._words[name]}" for name in COMMANDS))
             case _:
-                end = event
-    print()
-    _print_end(end)
+                self._tell(self._words["unknown"].format(command))
+
+    def _ask(self, question: str) -> None:
+        self._history.append(Message("user", question))
+        answer, end = _show_answer(self._worker, [*self._system, *self._history])
+        if isinstance(end, Failed):
+            self._history.pop()  # the question can be asked again
+        else:
+            self._history.append(Message("assistant", answer))
+
+    def _retry(self) -> None:
+        if not self._history:
+            self._tell(self._words["nothing"])
+            return
+        *self._history, question, _ = self._history
+        self._ask(question.content)
+
+    def _save(self, path: Path) -> None:
+        turns = [f"**{turn.role}**\n\n{turn.content}\n" for turn in self._system + self._history]
+        try:
+            path.write_text("\n".join(turns), encoding="utf-8")
+        except OSError as error:
+            self._tell(self._words["not saved"].format(path, error.strerror or error))
+        else:
+            self._tell(self._words["saved"].format(path))
+
+    def _tell(self, text: str) -> None:
+        print(text, file=sys.stderr)
+
+
+def _show_answer(worker: LocalWorker, history: list[Message]) -> tuple[str, Event]:
+    """Show text as it comes, and a line of numbers or the reason of a failure at its end."""
+    from qwell.cli.markdown_stream import answer_stream
+
+    pieces: list[str] = []
+    notices: list[Notice] = []
+    end: Event = Failed()
+    with answer_stream() as shown:
+        for event in worker.answer(history):
+            match event:
+                case Delta(text=text):
+                    pieces.append(text)
+                    shown.write(text)
+                case Notice():
+                    notices.append(event)
+                case _:
+                    end = event
+    for notice in notices:
+        print(f"[{notice.code}: {dict(notice.detail)}]", file=sys.stderr)
+    _show_end(end)
     return "".join(pieces), end
 
 
-def _print_end(end: Event) -> None:
+def _show_end(end: Event) -> None:
     if isinstance(end, Failed):
         from qwell.cli.failure import describe
 

@@ -18,16 +18,18 @@ _LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 
 
 def run(options: argparse.Namespace) -> int:
-    """Prints one line, and the fix where one is known. Exit code 0 healthy, 1 not."""
+    """Prints one line, and the fix where one is known, or JSON. Exit code 0 healthy, 1 not."""
     path = "/ready" if options.ready else "/health"
     url = (options.url or _own_url(options)).rstrip("/") + path
     _check(url)
     try:
         status, body = _ask(url)
     except (OSError, ValueError) as error:
-        print(f"{url}: no answer: {getattr(error, 'reason', error)}")
-        return 1
-    print(f"{url}: {_summary(status, body)}")
+        status, body = 0, {"title": "no answer", "detail": str(getattr(error, "reason", error))}
+    if options.json:
+        print(json.dumps({"url": url, "http_status": status, **body}, ensure_ascii=False))
+    else:
+        print(f"{url}: {_summary(status, body)}")
     return 0 if status == 200 else 1
 
 
@@ -68,4 +70,5 @@ def _summary(status: int, body: dict[str, Any]) -> str:
     if status == 200:
         return str(body.get("status", "ok"))
     fix = f"; fix: {body['fix']}" if "fix" in body else ""
-    return f"{status} {body.get('title', '')}: {body.get('detail', '')}{fix}"
+    code = f"{status} " if status else ""
+    return f"{code}{body.get('title', '')}: {body.get('detail', '')}{fix}"

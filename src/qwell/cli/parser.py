@@ -8,7 +8,7 @@ from dataclasses import Field, fields
 from typing import Any
 
 import qwell
-from qwell.cli import chat, health, models, pull, serve, version
+from qwell.cli import chat, completion, health, models, pull, serve, version
 from qwell.config import Settings
 
 _OF_THE_MODEL = ("model", "engine", "quant", "ctx_size", "threads", "cache_dir", "log_level")
@@ -26,6 +26,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_models(commands)
     _add_health(commands)
     _add_version(commands)
+    _add_completion(commands)
     return parser
 
 
@@ -39,22 +40,35 @@ def _add_serve(commands: Any) -> None:
 
 def _add_chat(commands: Any) -> None:
     command = _command(commands, "chat", chat.run, "chat in the terminal, without server and page")
-    _add_settings(command, _OF_THE_MODEL)
+    _add_settings(command, (*_OF_THE_MODEL, "data_dir"))
+    command.add_argument("--system", help="the system prompt (default: the model's own)")
+    command.add_argument("--no-history", action="store_true", help="do not keep what is typed")
+    command.add_argument("--json", action="store_true", help="answer one question as JSON")
     command.add_argument("message", nargs="?", help="ask this one question, print the answer, exit")
 
 
 def _add_pull(commands: Any) -> None:
-    command = _command(commands, "pull", pull.run, "fetch and prepare a model, show the progress")
+    command = _command(commands, "pull", pull.run, "fetch, verify and prepare a model")
     _add_settings(command, ("quant", "cache_dir"))
+    command.add_argument("--json", action="store_true", help="print JSON")
     command.add_argument(
         "model", nargs="?", help="path, repo id or auto (default: the setting `model`)"
     )
 
 
 def _add_models(commands: Any) -> None:
-    command = _command(commands, "models", models.run, "list the models that are ready to serve")
+    command = _command(commands, "models", models.run, "list, verify or remove fetched models")
     _add_settings(command, ("cache_dir",))
     command.add_argument("--json", action="store_true", help="print JSON")
+    command.add_argument("--yes", action="store_true", help="remove without asking")
+    command.add_argument(
+        "action",
+        nargs="?",
+        choices=("list", "verify", "remove"),
+        default="list",
+        help="list, verify (compare all bytes with their digests) or remove; default list",
+    )
+    command.add_argument("name", nargs="?", help="model, file or path as listed (default: all)")
 
 
 def _add_health(commands: Any) -> None:
@@ -63,6 +77,7 @@ def _add_health(commands: Any) -> None:
     )
     _add_settings(command, ("host", "port"))
     command.add_argument("--url", help="address of the server (default: from host and port)")
+    command.add_argument("--json", action="store_true", help="print JSON")
     command.add_argument(
         "--ready", action="store_true", help="healthy means: a token can come out now"
     )
@@ -71,6 +86,12 @@ def _add_health(commands: Any) -> None:
 def _add_version(commands: Any) -> None:
     command = _command(commands, "version", version.run, "print versions")
     command.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _add_completion(commands: Any) -> None:
+    about = "print a script that completes commands in a shell"
+    command = _command(commands, "completion", completion.run, about)
+    command.add_argument("shell", choices=completion.SHELLS, help="bash, zsh or fish")
 
 
 def _command(commands: Any, name: str, run: Any, about: str) -> argparse.ArgumentParser:

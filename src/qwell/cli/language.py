@@ -1,0 +1,17 @@
+"""Chinese or English, as the person's environment says. Standard library only."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Literal
+
+Language = Literal["zh", "en"]
+
+
+def preferred(environ: Mapping[str, str] = os.environ) -> Language:
+    """The first of the variables that is set decides, in the order that programs look at them."""
+    for variable in ("LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG"):
+        if value := environ.get(variable):
+            return "zh" if value.lower().startswith("zh") else "en"
+    return "en"
