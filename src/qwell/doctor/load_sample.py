@@ -97,7 +97,7 @@ def load_sample(system: System) -> LoadSample:
 def take(system: System) -> LoadSample:
     """A new sample."""
     pid = system.facts.get("worker", {}).get("pid") if system.is_near else None
-    before = _count(system, pid)
+    before = count(system, pid)
     head, frames, error = None, [], ""
     if is_idle(system):
         try:
@@ -107,7 +107,7 @@ def take(system: System) -> LoadSample:
             error = str(failure)
     else:
         system.pause(PAUSE_S)
-    return LoadSample(before, _count(system, pid), head, frames, error)
+    return LoadSample(before, count(system, pid), head, frames, error)
 
 
 def is_idle(system: System) -> bool:
@@ -118,7 +118,8 @@ def is_idle(system: System) -> bool:
     )
 
 
-def _count(system: System, pid: int | None) -> Counters:
+def count(system: System, pid: int | None) -> Counters:
+    """The counters now; those of a worker's own where its number is known."""
     first = (system.kernel("/proc/stat") or "").partition("\n")[0].split()
     kinds = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")
     vm = [line.split() for line in (system.kernel("/proc/vmstat") or "").splitlines()]

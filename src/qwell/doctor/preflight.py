@@ -45,8 +45,8 @@ PREFLIGHT = (
 
 def preflight(system: System) -> list[Finding]:
     """What is wrong, most important first; empty when all is well."""
-    system.once("GET /health", lambda: None)  # nothing runs yet: do not wait for an answer
-    system.once("GET /api/doctor/facts", lambda: None)
+    system.keep("GET /health", None)  # nothing runs yet: do not wait for an answer
+    system.keep("GET /api/doctor/facts", None)
     found = observe(system, select(CHECKS, names=PREFLIGHT), cap_s=CAP_S)
     wrong = [finding for finding in found if finding.status in (Status.FAIL, Status.WARN)]
     return sorted(wrong, key=lambda finding: finding.status is not Status.FAIL)

@@ -67,6 +67,11 @@ class System:
             value: T = self._kept[name]
             return value
 
+    def keep(self, name: str, value: object) -> None:
+        """What `once` of this name gives from now on: for those who know it already."""
+        with self._guard:
+            self._kept[name] = value
+
     # -- this machine
 
     def kernel(self, path: str) -> str | None:

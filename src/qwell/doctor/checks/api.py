@@ -95,6 +95,17 @@ def _health_ms(system: System) -> float | None:
     return 1e3 * (time.monotonic() - started)
 
 
+@check("api.loop_lag", layer="api", needs=("api.server",))
+def loop_lag(system: System) -> Outcome:
+    """Nothing keeps the server's event loop busy for long, as it measures itself."""
+    ms = system.facts.get("loop_lag_ms")
+    if ms is None:
+        return skipped("the server does not measure")
+    if float(ms) > 500:
+        return failed("the event loop is late", "server", ms=float(ms))
+    return passed("server", ms=float(ms))
+
+
 @check("api.base", layer="api")
 def base(system: System) -> Outcome:
     """The address has no path that belongs to requests."""

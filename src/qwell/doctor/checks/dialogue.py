@@ -15,6 +15,7 @@ from qwell.doctor.load_sample import is_idle, load_sample
 if TYPE_CHECKING:
     from qwell.doctor.system import System
 
+OURS = ("api.identity",)
 ANSWERS = ("api.terminal_event",)
 _CJK = re.compile(r"[\u4e00-\u9fff]")
 _SPECIAL = re.compile(r"<\|(im_start|im_end|endoftext)\|>")
@@ -103,7 +104,7 @@ def not_degenerate(system: System) -> Outcome:
     return passed("delta", characters=len(said))
 
 
-@check("dialogue.trims", layer="dialogue", needs=ANSWERS)
+@check("dialogue.trims", layer="dialogue", needs=OURS)
 def trims(system: System) -> Outcome:
     """Conversations of late fitted into the context window."""
     counts = system.facts.get("notices", {})
@@ -114,19 +115,19 @@ def trims(system: System) -> Outcome:
     return passed("server", trimmed=n, answers=answers)
 
 
-@check("dialogue.repeats", layer="dialogue", needs=ANSWERS)
+@check("dialogue.repeats", layer="dialogue", needs=OURS)
 def repeats(system: System) -> Outcome:
     """Answers of late did not run in circles."""
     return _rarely(system, "repetition-loop", "answers run in circles")
 
 
-@check("dialogue.garbled", layer="dialogue", needs=ANSWERS)
+@check("dialogue.garbled", layer="dialogue", needs=OURS)
 def garbled(system: System) -> Outcome:
     """Answers of late had no broken characters."""
     return _rarely(system, "garbled-utf8", "answers have broken characters")
 
 
-@check("dialogue.boilerplate", layer="dialogue", needs=ANSWERS)
+@check("dialogue.boilerplate", layer="dialogue", needs=OURS)
 def boilerplate(system: System) -> Outcome:
     """Answers of late were not one stock phrase."""
     return _rarely(system, "boilerplate-reply", "answers are one stock phrase")
@@ -142,7 +143,7 @@ def _rarely(system: System, code: str, because: str) -> Outcome:
     return passed("server", times=n, answers=answers)
 
 
-@check("dialogue.cut", layer="dialogue", needs=ANSWERS)
+@check("dialogue.cut", layer="dialogue", needs=OURS)
 def cut(system: System) -> Outcome:
     """Answers of late were not cut off by the limit of tokens."""
     reasons = system.facts.get("reasons", {})

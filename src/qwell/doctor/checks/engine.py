@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 SERVED = ("api.server",)
 READY = ("engine.loaded",)
 _LOAD_LIMIT_S = 600.0
+_LATELY_S, _OFTEN, _JUST_NOW_S = 600.0, 3, 30.0
 _SLOW, _LATE = 0.35, 4.0  # times the recorded speed, times the recorded first token
 
 
@@ -51,6 +52,23 @@ def worker_alive(system: System) -> Outcome:
         said = str(_error(system).get("found", ""))
         return failed("the worker process ended", "worker status", **facts, found=said)
     return passed("worker status", **facts)
+
+
+@check("engine.stable", layer="engine", needs=SERVED)
+def stable(system: System) -> Outcome:
+    """The worker has not ended lately, however quickly it was replaced."""
+    deaths = [death for death in worker(system).get("deaths", []) if isinstance(death, dict)]
+    late = [death for death in deaths if float(death.get("ago_s", 0)) < _LATELY_S]
+    facts: Facts = {"deaths": len(late), "restarts": int(worker(system).get("restarts", 0))}
+    if not late:
+        return passed("server", **facts)
+    newest = min(late, key=lambda death: float(death.get("ago_s", 0)))
+    facts |= {"fault": str(newest.get("fault", "")), "found": str(newest.get("found", ""))}
+    if len(late) >= _OFTEN:
+        return failed("the worker ends again and again", "server", **facts)
+    if float(newest.get("ago_s", 0)) < _JUST_NOW_S:
+        return warned("the worker ended a moment ago", "server", **facts)
+    return passed("server", **facts)
 
 
 @check("engine.instructions", layer="engine", needs=SERVED)
