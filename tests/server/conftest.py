@@ -108,9 +108,10 @@ def bundle(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def make_app(worker: FakeWorker, bundle: Path) -> Callable[..., FastAPI]:
-    """The application with these settings."""
-    return lambda **settings: create_app(Settings(**settings), worker, bundle=bundle)
+def make_app(worker: FakeWorker, bundle: Path, tmp_path: Path) -> Callable[..., FastAPI]:
+    """The application with these settings, and conversations of its own."""
+    own = {"data_dir": str(tmp_path / "data")}
+    return lambda **settings: create_app(Settings(**(own | settings)), worker, bundle=bundle)
 
 
 @pytest.fixture
@@ -129,6 +130,16 @@ def client(
     make_app: Callable[..., FastAPI], client_of: Callable[..., httpx.AsyncClient]
 ) -> httpx.AsyncClient:
     return client_of(make_app())
+
+
+@pytest.fixture
+async def api(
+    make_app: Callable[..., FastAPI], client_of: Callable[..., httpx.AsyncClient]
+) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of an application that has been started and will be stopped."""
+    app = make_app()
+    async with app.router.lifespan_context(app):
+        yield client_of(app)
 
 
 @pytest.fixture

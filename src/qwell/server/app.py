@@ -19,7 +19,16 @@ from starlette.responses import Response
 import qwell
 from qwell.config import Settings
 from qwell.errors import QwellError
-from qwell.server import chat, chat_socket, docs_page, health, metrics, openai, page
+from qwell.server import (
+    chat,
+    chat_socket,
+    conversations,
+    docs_page,
+    health,
+    metrics,
+    openai,
+    page,
+)
 from qwell.server.admission import Admission
 from qwell.server.api_key import ApiKey
 from qwell.server.body_limit import BodyLimit
@@ -38,6 +47,7 @@ from qwell.server.security_headers import SecurityHeaders
 from qwell.server.streams import Bounds, Streams
 from qwell.server.trusted_proxy import ProxyHeadersMiddleware, checked
 from qwell.server.worker_protocol import Worker
+from qwell.store import StoreKeeper
 
 STOP_GRACE_S = 5.0  # for the worker, once the answers have ended
 
@@ -66,6 +76,7 @@ def create_app(settings: Settings, worker: Worker, *, bundle: Path = page.BUNDLE
     app.state.bundle = bundle
     app.state.metrics = counted
     app.state.streams = streams = _streams(settings, worker, counted)
+    app.state.keeper = StoreKeeper(settings)
     app.state.canary = Canary(worker, streams)
     counted.watch(
         Gauge("qwell_answers_live", "answers running or waiting", lambda: streams.n_live),
@@ -75,7 +86,7 @@ def create_app(settings: Settings, worker: Worker, *, bundle: Path = page.BUNDLE
     app.add_exception_handler(QwellError, _on_qwell_error)
     app.add_exception_handler(HTTPException, _on_http_error)
     app.add_exception_handler(RequestValidationError, _on_invalid_body)
-    for part in (chat, chat_socket, openai, health, metrics, docs_page, page):
+    for part in (chat, chat_socket, conversations, openai, health, metrics, docs_page, page):
         app.include_router(part.router)
     return app
 
@@ -83,11 +94,13 @@ def create_app(settings: Settings, worker: Worker, *, bundle: Path = page.BUNDLE
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     await app.state.worker.start()
+    app.state.keeper.start()
     try:
         async with lag_observed(app.state.metrics.loop_lag_s.observe):
             yield
     finally:
         await app.state.streams.close(grace_s=0)
+        await app.state.keeper.close()
         await app.state.worker.stop(STOP_GRACE_S)
 
 

@@ -14,6 +14,7 @@ from qwell.errors import QwellError
 from qwell.server import sse
 from qwell.server.event_stream import event_stream
 from qwell.server.problem import request_id_of
+from qwell.server.recording import open_answer
 from qwell.server.schemas import ChatIn
 from qwell.server.streams import Entry, Stream, Streams
 
@@ -28,9 +29,14 @@ def streams_of(request: Request) -> Streams:
     return streams
 
 
-def _open(request: Request, body: ChatIn) -> Stream:
-    core = body.to_core(request_id_of(request.scope))
-    return streams_of(request).open(core, grace_s=RESUME_GRACE_S)
+async def _open(request: Request, body: ChatIn) -> Stream:
+    return await open_answer(
+        streams_of(request),
+        request.app.state.keeper,
+        body,
+        request_id=request_id_of(request.scope),
+        grace_s=RESUME_GRACE_S,
+    )
 
 
 def _find(request: Request, stream_id: str) -> Stream:
@@ -55,13 +61,13 @@ async def chat(request: Request, body: ChatIn) -> Response:
 
     After a dropped connection, follow the same answer with GET /api/streams/{stream}.
     """
-    return event_stream(_open(request, body))
+    return event_stream(await _open(request, body))
 
 
 @router.post("/streams", status_code=202)
 async def start(request: Request, body: ChatIn) -> dict[str, str]:
     """Start an answer without following it: for long-polling where nothing can be streamed."""
-    stream = _open(request, body)
+    stream = await _open(request, body)
     with stream.attached():  # whoever never polls does not keep the worker busy
         return {"stream": stream.id, "request_id": stream.request.id}
 

@@ -21,6 +21,7 @@ from qwell.errors import QwellError
 from qwell.server.chat import RESUME_GRACE_S, unknown_stream
 from qwell.server.event_stream import with_pings
 from qwell.server.problem import request_id_of, title
+from qwell.server.recording import open_answer
 from qwell.server.schemas import (
     ChatFrame,
     PingFrame,
@@ -30,6 +31,7 @@ from qwell.server.schemas import (
     from_validation,
 )
 from qwell.server.streams import Stream, Streams
+from qwell.store import StoreKeeper
 
 router = APIRouter()
 _FRAMES: TypeAdapter[SocketFrame] = TypeAdapter(SocketFrame)
@@ -38,7 +40,8 @@ _FRAMES: TypeAdapter[SocketFrame] = TypeAdapter(SocketFrame)
 @router.websocket("/ws/chat")
 async def chat_socket(socket: WebSocket) -> None:
     await socket.accept()
-    conversation = _Conversation(socket, socket.app.state.streams)
+    state = socket.app.state
+    conversation = _Conversation(socket, state.streams, state.keeper)
     try:
         while (message := await socket.receive())["type"] == "websocket.receive":
             await conversation.take(message.get("text") or message.get("bytes") or b"")
@@ -49,9 +52,10 @@ async def chat_socket(socket: WebSocket) -> None:
 class _Conversation:
     """One connection: at most one answer is followed at a time."""
 
-    def __init__(self, socket: WebSocket, streams: Streams) -> None:
+    def __init__(self, socket: WebSocket, streams: Streams, keeper: StoreKeeper) -> None:
         self._socket = socket
         self._streams = streams
+        self._keeper = keeper
         self._n_requests = 0
         self._stream: Stream | None = None
         self._follower: asyncio.Task[None] | None = None
@@ -73,8 +77,14 @@ class _Conversation:
         match frame:
             case ChatFrame():
                 self._check_idle()
-                request = frame.to_core(self._next_request_id())
-                self._follow(self._streams.open(request, grace_s=RESUME_GRACE_S), 0)
+                stream = await open_answer(
+                    self._streams,
+                    self._keeper,
+                    frame,
+                    request_id=self._next_request_id(),
+                    grace_s=RESUME_GRACE_S,
+                )
+                self._follow(stream, 0)
             case ResumeFrame():
                 self._check_idle()
                 self._follow(self._find(frame.stream), frame.start)

@@ -5,10 +5,11 @@ Unknown fields are refused by name: a misspelt or unsupported setting must not b
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from qwell.core import Message, Request, Sampling
 from qwell.errors import QwellError
@@ -18,6 +19,7 @@ MAX_CHARS = 1_000_000  # of one message; the context budget decides what fits
 MAX_TOKENS = 131_072
 
 Text = Annotated[str, Field(max_length=MAX_CHARS)]
+Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 Stop = Annotated[str, Field(min_length=1, max_length=200)]
 Penalty = Annotated[float, Field(ge=-2, le=2)]
 LogitBias = Annotated[
@@ -55,15 +57,42 @@ class Turn(Strict):
     content: Text
 
 
-class ChatIn(Strict):
-    """Body of POST /api/chat and of the chat frame of /ws/chat."""
+class ConversationSettings(Strict):
+    """What every answer of a conversation is asked with."""
 
+    system: Text = ""
+    sampling: SamplingIn = SamplingIn()
+
+
+class ChatIn(Strict):
+    """Body of POST /api/chat and of the chat frame of /ws/chat.
+
+    With `conversation` the last of `messages` is the new question. It and its answer are stored,
+    and what the model reads before it is the stored branch above `parent`; the messages before
+    it are used only when the store cannot be read. Without `parent` the question follows what was
+    said last; with null it begins a branch of its own, and the conversation where there is none.
+    A `question` id that is stored already asks the same again.
+    """
+
+    conversation: Id | None = None
+    parent: Id | None = None
+    question: Id | None = None
+    answer: Id | None = None
     messages: Annotated[list[Turn], Field(min_length=1, max_length=MAX_MESSAGES)]
     sampling: SamplingIn = SamplingIn()
     max_tokens: Annotated[int, Field(ge=1, le=MAX_TOKENS)] | None = None
     stop: Annotated[list[Stop], Field(max_length=16)] = []
     overflow: Literal["trim", "error"] = "trim"
     lang: Literal["zh", "en"] | None = None
+
+    @model_validator(mode="after")
+    def _check_conversation(self) -> Self:
+        named = {"parent", "question", "answer"} & self.model_fields_set
+        if self.conversation is None and named:
+            raise ValueError(f"{min(named)} is for requests with a conversation")
+        if self.conversation is not None and self.messages[-1].role != "user":
+            raise ValueError("the last message must be the user's new question")
+        return self
 
     def to_core(self, request_id: str) -> Request:
         return Request(
@@ -98,13 +127,24 @@ SocketFrame = Annotated[ChatFrame | ResumeFrame | StopFrame | PingFrame, Field(d
 
 
 def first_wrong(errors: Sequence[Any]) -> str:
-    """The path of the first wrong field, e.g. ``messages.0.role``."""
-    return ".".join(str(part) for part in errors[0]["loc"] if part != "body") or "body"
+    """The path of the wrong field that says most, e.g. ``messages.0.role``."""
+    *parents, last = [part for part in _telling(errors)["loc"] if part != "body"] or ["body"]
+    return ".".join(str(part) for part in [*filter(_is_in_json, parents), last])
+
+
+def _telling(errors: Sequence[Any]) -> Any:
+    """Where one of several shapes was expected, the one that was meant got farthest."""
+    return max(errors, key=lambda error: len(error["loc"]))
+
+
+def _is_in_json(part: str | int) -> bool:
+    """Unlike the names of shapes, which stand among the fields of a path."""
+    return isinstance(part, int) or re.fullmatch(r"[a-z_][a-z0-9_]*", part) is not None
 
 
 def invalid_body(errors: Sequence[Any]) -> QwellError:
-    """The first thing wrong with a body, named by its path."""
-    first, where = errors[0], first_wrong(errors)
+    """What is wrong with a body, named by its path."""
+    first, where = _telling(errors), first_wrong(errors)
     more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
     if first["type"] == "extra_forbidden":
         return QwellError(

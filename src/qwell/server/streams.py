@@ -12,10 +12,10 @@ import json
 import logging
 import secrets
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import aclosing, contextmanager, suppress
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 from qwell.core import Delta, Done, Event, Failed, Queued, Request, event_to_dict, is_terminal
 from qwell.errors import QwellError
@@ -58,11 +58,28 @@ class Entry:
         return body
 
 
+class Recorder(Protocol):
+    """Keeps an answer elsewhere, too; see recording.py."""
+
+    def watch(self, events: AsyncGenerator[Event]) -> AsyncGenerator[Event]:
+        """The same events, with a notice before the end of an answer that could not be kept."""
+
+    def overrule(self, end: Failed) -> None:
+        """The answer has ended so, whatever the worker says after it."""
+
+
 class Stream:
     """The log of one answer. Its first event is ``queued`` and names the stream."""
 
     def __init__(
-        self, worker: Worker, request: Request, *, grace_s: float, place: Queued | None = None
+        self,
+        worker: Worker,
+        request: Request,
+        *,
+        grace_s: float,
+        place: Queued | None = None,
+        names: Mapping[str, str] | None = None,
+        recorder: Recorder | None = None,
     ) -> None:
         self.id = secrets.token_hex(16)
         self.request = request
@@ -70,6 +87,7 @@ class Stream:
         self.n_bytes = 0
         self.ended_at: float | None = None
         self._worker = worker
+        self._recorder = recorder
         self._grace_s = grace_s
         self._started_at = time.monotonic()
         self._readers = 0
@@ -80,7 +98,7 @@ class Stream:
         self._stopping: asyncio.Task[None] | None = None
         self._grown = asyncio.Event()
         self._deadline: asyncio.TimerHandle | None = None
-        self._append(place or Queued(), stream=self.id, request_id=request.id)
+        self._append(place or Queued(), stream=self.id, request_id=request.id, **dict(names or {}))
         self.producer = asyncio.create_task(self._produce())
 
     @property
@@ -143,7 +161,9 @@ class Stream:
 
     def _expire(self, answer_s: float) -> None:
         if not self.ended:
-            self._append(_failure(_too_slow(answer_s)))
+            self._append(failed := _failure(_too_slow(answer_s)))
+            if self._recorder is not None:
+                self._recorder.overrule(failed)
             self._stopping = asyncio.create_task(self._worker.cancel(self.request.id))
 
     def _abandon(self) -> None:
@@ -152,19 +172,35 @@ class Stream:
             self._stopping = asyncio.create_task(self.stop())
 
     async def _produce(self) -> None:
+        events = self._events()
+        if self._recorder is not None:
+            events = self._recorder.watch(events)
         try:
-            async with aclosing(self._worker.submit(self.request)) as events:
+            async with aclosing(events):
                 async for event in events:
-                    self.last_sign_at = time.monotonic()
                     self._append(event)
-        except QwellError as error:
-            self._append(_failure(error))
         except Exception:
-            log.exception("the worker's events broke off")
+            log.exception("the answer could not be kept")
         finally:
             self._append(_broken())  # no effect after a terminal event
             if self._deadline is not None:
                 self._deadline.cancel()
+
+    async def _events(self) -> AsyncGenerator[Event]:
+        """What the worker says; however it breaks off, the last event is a terminal one."""
+        try:
+            async with aclosing(self._worker.submit(self.request)) as events:
+                async for event in events:
+                    self.last_sign_at = time.monotonic()
+                    yield event
+                    if is_terminal(event):
+                        return
+        except QwellError as error:
+            yield _failure(error)
+            return
+        except Exception:
+            log.exception("the worker's events broke off")
+        yield _broken()
 
     def _append(self, event: Event, **extra: str) -> None:
         if self.ended:
@@ -232,8 +268,18 @@ class Streams:
         """When any answer has last reported something."""
         return max((stream.last_sign_at for stream in self._by_id.values()), default=0.0)
 
-    def open(self, request: Request, *, grace_s: float) -> Stream:
-        """Start an answer. Raises QwellError of Admission.refusal when it may not begin."""
+    def open(
+        self,
+        request: Request,
+        *,
+        grace_s: float,
+        names: Mapping[str, str] | None = None,
+        recorder: Recorder | None = None,
+    ) -> Stream:
+        """Start an answer. Raises QwellError of Admission.refusal when it may not begin.
+
+        names: fields added to the first event.
+        """
         self._evict()
         n_live, n_slots = self.n_live, self._n_slots
         try:
@@ -243,7 +289,9 @@ class Streams:
             raise
         position = max(0, n_live + 1 - n_slots)
         place = Queued(position, self.admission.wait_s(position, n_slots) if position else None)
-        stream = Stream(self._worker, request, grace_s=grace_s, place=place)
+        stream = Stream(
+            self._worker, request, grace_s=grace_s, place=place, names=names, recorder=recorder
+        )
         if self._bounds.answer_s:
             stream.end_after(self._bounds.answer_s)
         stream.producer.add_done_callback(lambda _: self._ended(stream))

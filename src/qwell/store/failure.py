@@ -69,13 +69,19 @@ def _kind(error: DBAPIError) -> str:
     while cause is not None:  # the asynchronous drivers wrap once more
         code = getattr(cause, "sqlite_errorcode", None)
         if code is not None:
-            kind = _SQLITE.get(code & 0xFF, "")  # the low byte is the primary code
-            return "behind" if not kind and "no such table" in str(cause) else kind
+            return _kind_of_code(code & 0xFF, str(cause))  # the low byte is the primary code
         state = getattr(cause, "sqlstate", None)
         if state is not None:
             return _kind_of_state(state)
         cause = getattr(cause, "__cause__", None)
     return "unreachable" if error.connection_invalidated or _is_operational(error) else ""
+
+
+def _kind_of_code(code: int, message: str) -> str:
+    if code == 1:  # SQLITE_ERROR: the statement does not fit the schema
+        return "behind" if message.startswith("no such") else ""
+    is_ours = code in (18, 19, 20, 21, 25)  # too big, constraint, mismatch, misuse, range
+    return _SQLITE.get(code, "" if is_ours else "unreachable")
 
 
 def _kind_of_state(state: str) -> str:
