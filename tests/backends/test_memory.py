@@ -4,7 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from qwell.backends.memory import MAX_SLOTS, RESERVE_BYTES, available_bytes, default_slots, kv_bytes
+from qwell.backends.memory import (
+    MAX_SLOTS,
+    RESERVE_BYTES,
+    available_bytes,
+    default_slots,
+    kv_bytes,
+    require_slots,
+)
 from qwell.errors import QwellError
 
 MIB = 2**20
@@ -30,6 +37,13 @@ def test_too_little_memory_is_refused_with_numbers() -> None:
     with pytest.raises(QwellError, match=r"600 MiB.*806 MiB") as caught:
         default_slots(500 * MIB, 50 * MIB, 600 * MIB)
     assert caught.value.fault == "insufficient-ram"
+
+
+def test_more_slots_than_fit_are_refused_with_how_many_do() -> None:
+    available = 500 * MIB + RESERVE_BYTES + 170 * MIB
+    assert require_slots(3, 500 * MIB, 50 * MIB, available) == 3
+    with pytest.raises(QwellError, match=r"room for 3 conversations of 50 MiB.*--parallel 3"):
+        require_slots(4, 500 * MIB, 50 * MIB, available)
 
 
 def test_the_tighter_of_machine_and_group_counts(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from qwell.config import Settings
 from qwell.core import Done, Loading, Message, Request
 from qwell.server.app import create_app
 from qwell.server.on_demand import OnDemand
+from qwell.worker.supervisor import Supervisor
 
 pytestmark = pytest.mark.anyio
 
@@ -101,3 +102,19 @@ async def test_an_unloaded_model_counts_as_ready(
     assert not worker.requests
     assert (await client.post("/api/chat", json=question)).status_code == 200
     await demand.stop(0)
+
+
+async def test_a_real_worker_goes_and_comes_back_with_loading_events() -> None:
+    supervisor = Supervisor(Settings(engine="scripted", ctx_size=512))
+    demand = OnDemand(supervisor, 0.05)
+    await demand.start()
+    assert isinstance((await answer(demand, "first"))[-1], Done)
+    first_child = supervisor.status.pid
+    while demand.status.phase != "idle":
+        await supervisor.changed() if supervisor.status.pid else await asyncio.sleep(0)
+    assert supervisor.status.pid is None
+    events = await answer(demand, "second")
+    assert isinstance(events[0], Loading)
+    assert isinstance(events[-1], Done)
+    assert supervisor.status.pid not in (None, first_child)
+    await demand.stop(1)

@@ -80,6 +80,7 @@ const en = {
   reload: "Reload",
   /** Titles of faults whose cause and fix come from the server. */
   faults: {
+    "answer-timeout": "The answer took too long",
     "body-too-large": "The message is too large",
     "chat-template-missing": "The model has no chat template",
     "chat-template-wrong": "The chat template does not fit the model",
@@ -90,6 +91,7 @@ const en = {
     "cpu-illegal-instruction": "The processor lacks an instruction",
     "disk-full": "The disk is full",
     "download-interrupted": "The download broke off",
+    "graceful-shutdown": "The server is shutting down",
     "hf-hub-unreachable": "No model hub can be reached",
     "host-not-allowed": "This address is not allowed",
     "html-instead-of-model": "A web page where the model should be",
@@ -103,6 +105,7 @@ const en = {
     "model-still-loading": "The model is still loading",
     "oom-killed": "The system ran out of memory",
     "permission-denied": "A file may not be read",
+    "rate-limited": "Too many questions in a short time",
     "request-queueing": "Too many people are waiting",
     "stream-unknown": "The server no longer has this answer",
     "tokenizer-mismatch": "The tokenizer does not fit the model",
@@ -218,6 +221,7 @@ const zh: Texts = {
   crashedFix: "请重新加载页面，对话不会丢失。",
   reload: "重新加载",
   faults: {
+    "answer-timeout": "回答用时过长",
     "body-too-large": "消息过大",
     "chat-template-missing": "模型缺少对话模板",
     "chat-template-wrong": "对话模板与模型不符",
@@ -228,6 +232,7 @@ const zh: Texts = {
     "cpu-illegal-instruction": "处理器缺少所需指令",
     "disk-full": "磁盘已满",
     "download-interrupted": "下载中断",
+    "graceful-shutdown": "服务器正在关闭",
     "hf-hub-unreachable": "无法连接任何模型站点",
     "host-not-allowed": "此地址未被允许",
     "html-instead-of-model": "模型文件其实是网页",
@@ -241,6 +246,7 @@ const zh: Texts = {
     "model-still-loading": "模型仍在加载",
     "oom-killed": "系统内存耗尽",
     "permission-denied": "没有读取文件的权限",
+    "rate-limited": "短时间内提问过多",
     "request-queueing": "排队的人太多",
     "stream-unknown": "服务器已没有此回答",
     "tokenizer-mismatch": "分词器与模型不符",

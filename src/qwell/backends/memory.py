@@ -48,3 +48,16 @@ def default_slots(weight_bytes: int, slot_bytes: int, available: int) -> int:
             "a smaller --ctx-size or --quant q4 needs less",
         )
     return max(1, min(MAX_SLOTS, spare // 2 // slot_bytes))
+
+
+def require_slots(n_slots: int, weight_bytes: int, slot_bytes: int, available: int) -> int:
+    """The same number, when that many fit; raises QwellError ``insufficient-ram`` when not."""
+    spare = available - weight_bytes - RESERVE_BYTES
+    if n_slots * slot_bytes > spare:
+        raise QwellError(
+            "insufficient-ram",
+            found=f"room for {spare // slot_bytes} conversations of {slot_bytes / 2**20:.0f} MiB",
+            expected=f"room for {n_slots}, as --parallel asks",
+            fix=f"--parallel {spare // slot_bytes} or less, a smaller --ctx-size, or more memory",
+        )
+    return n_slots

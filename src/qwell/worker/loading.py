@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qwell.backends.memory import available_bytes, default_slots, kv_bytes
+from qwell.backends.memory import available_bytes, default_slots, kv_bytes, require_slots
 from qwell.backends.registry import create_backend
 from qwell.backends.threads import Threads, default_threads
 from qwell.config import Settings
@@ -125,8 +125,11 @@ def _sizes(settings: Settings, path: Path, config: Mapping[str, Any] | None) -> 
     weights, slot = path.stat().st_size, kv_bytes(config, n_ctx)
     if settings.engine == "transformers":
         weights, slot = _FLOAT32_GROWTH * weights, 2 * slot
-    fitting = default_slots(weights, slot, available_bytes())
-    return n_ctx, settings.parallel or fitting
+    available = available_bytes()
+    fitting = default_slots(weights, slot, available)
+    if settings.parallel:
+        return n_ctx, require_slots(settings.parallel, weights, slot, available)
+    return n_ctx, fitting
 
 
 def _check_vocabulary(text: Text, n_vocab: int) -> None:
