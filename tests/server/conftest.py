@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import openai
 import pytest
 from fastapi import FastAPI
 
@@ -163,3 +164,18 @@ def served() -> Callable[..., AbstractAsyncContextManager[str]]:
 @pytest.fixture
 def question() -> dict[str, Any]:
     return {"messages": [{"role": "user", "content": "hi"}]}
+
+
+@pytest.fixture
+def openai_client(make_app: Any, served: Any) -> Any:
+    """OpenAI's official client over a real port."""
+
+    @asynccontextmanager
+    async def connect(**settings: Any) -> AsyncIterator[openai.AsyncOpenAI]:
+        async with (
+            served(make_app(**settings)) as url,
+            openai.AsyncOpenAI(base_url=f"{url}/v1", api_key="any", max_retries=0) as client,
+        ):
+            yield client
+
+    return connect

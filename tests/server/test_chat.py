@@ -30,7 +30,12 @@ async def test_an_answer_is_a_stream_of_numbered_events(
     assert [event["type"] for event in events] == ["queued", "prefill", "delta", "delta", "done"]
     assert events[0]["request_id"] == response.headers["x-request-id"]
     assert "".join(event.get("text", "") for event in events) == "你好, world"
-    assert events[-1]["usage"] == {"prompt_tokens": 7, "cached_tokens": 3, "completion_tokens": 2}
+    assert events[-1]["usage"] == {
+        "prompt_tokens": 7,
+        "cached_tokens": 3,
+        "completion_tokens": 2,
+        "dropped_tokens": 0,
+    }
     assert response.content.startswith(b'id: 0\ndata: {"seq": 0, "type": "queued"')
 
 

@@ -20,7 +20,7 @@ from qwell.server.key_ring import Key, KeyRing
 from qwell.server.problem import refuse
 
 COOKIE = "qwell_key"
-_GUARDED = ("/v1/", "/api/", "/ws/", "/metrics")
+_GUARDED = ("/v1/", "/api/", "/ws/", "/metrics", "/tokenize", "/detokenize")
 
 
 class ApiKey:

@@ -20,6 +20,7 @@ import qwell
 from qwell.config import Settings
 from qwell.errors import QwellError
 from qwell.server import (
+    anthropic,
     chat,
     chat_socket,
     conversations,
@@ -28,6 +29,9 @@ from qwell.server import (
     metrics,
     openai,
     page,
+    responses,
+    text_completion,
+    tokenize,
 )
 from qwell.server.admission import Admission
 from qwell.server.api_key import ApiKey
@@ -49,6 +53,7 @@ from qwell.server.trusted_proxy import ProxyHeadersMiddleware, checked
 from qwell.server.worker_protocol import Worker
 from qwell.store import StoreKeeper
 
+_CLIENT_APIS = (openai, text_completion, responses, anthropic, tokenize)
 STOP_GRACE_S = 5.0  # for the worker, once the answers have ended
 
 log = logging.getLogger("qwell.server")
@@ -86,7 +91,7 @@ def create_app(settings: Settings, worker: Worker, *, bundle: Path = page.BUNDLE
     app.add_exception_handler(QwellError, _on_qwell_error)
     app.add_exception_handler(HTTPException, _on_http_error)
     app.add_exception_handler(RequestValidationError, _on_invalid_body)
-    for part in (chat, chat_socket, conversations, openai, health, metrics, docs_page, page):
+    for part in (chat, chat_socket, conversations, health, metrics, docs_page, *_CLIENT_APIS, page):
         app.include_router(part.router)
     return app
 

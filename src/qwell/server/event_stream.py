@@ -6,17 +6,20 @@ Knows no event types: it sends every entry as it is.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import TypeVar
 
 from starlette.responses import StreamingResponse
 
 from qwell.server import sse
-from qwell.server.streams import Entry, Stream
+from qwell.server.streams import Stream
+
+T = TypeVar("T")
 
 
-async def with_pings(entries: AsyncIterator[Entry]) -> AsyncIterator[Entry | None]:
+async def with_pings(entries: AsyncIterator[T]) -> AsyncGenerator[T | None]:
     """The entries, and None whenever sse.PING_EVERY_S passed without one."""
-    pending: asyncio.Task[Entry | None] | None = None
+    pending: asyncio.Task[T | None] | None = None
     try:
         while True:
             pending = pending or asyncio.create_task(_next(entries))
@@ -31,9 +34,10 @@ async def with_pings(entries: AsyncIterator[Entry]) -> AsyncIterator[Entry | Non
     finally:
         if pending is not None:
             pending.cancel()
+            await asyncio.wait([pending])  # its generator can be closed only when it is left
 
 
-async def _next(entries: AsyncIterator[Entry]) -> Entry | None:
+async def _next(entries: AsyncIterator[T]) -> T | None:
     return await anext(entries, None)
 
 

@@ -1,69 +1,117 @@
-"""One answer in OpenAI's JSON: chunks of a stream, or the whole. Does no I/O."""
+"""Answers in the JSON of OpenAI's chat API: chunks of a stream, or the whole. Does no I/O."""
 
 from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from qwell.core import Delta, Done, Event, Failed, Usage
-from qwell.server.problem import openai_body
+from starlette.responses import JSONResponse
+
+from qwell.core import Delta, Done, Event, Failed, Notice, Usage
+from qwell.server import sse
+from qwell.server.answer import Answer, message_of
+from qwell.server.problem import headers_of, openai_body, status_of
 
 # The API has no word for a stopped repetition: the text was cut, as by a length limit.
-_FINISH = {"stop": "stop", "length": "length", "repetition": "length", "tool_calls": "tool_calls"}
+FINISH = {"stop": "stop", "length": "length", "repetition": "length", "tool_calls": "tool_calls"}
+END = sse.encode("[DONE]")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Completion:
-    """What all chunks of one answer share."""
+    """A chat completion of n choices. Notices, which the API lacks, are added beside them."""
 
     request_id: str
     model: str
+    n: int = 1
     logprobs: bool = False
     include_usage: bool = False
     created: int = field(default_factory=lambda: int(time.time()))
+    n_calls: dict[int, int] = field(default_factory=dict)  # told so far, by choice
+    notices: dict[int, list[dict[str, Any]]] = field(default_factory=dict)  # to tell, by choice
 
-    def opening(self) -> str:
-        return self._chunk({"role": "assistant", "content": ""})
+    def opening(self) -> list[bytes]:
+        delta = {"role": "assistant", "content": ""}
+        return [self._chunk(index, delta) for index in range(self.n)]
 
-    def chunks(self, event: Event) -> list[str]:
-        """The data of the frames that this event becomes: none, one or two."""
-        if isinstance(event, Delta):
-            return [self._chunk({"content": event.text}, logprobs=event.logprobs)]
-        if not isinstance(event, Done | Failed):
-            return []
-        if failed := failure(event):
-            return [_dump(openai_body(failed.code, message_of(failed)))]
-        assert isinstance(event, Done)
-        closing = self._chunk({}, finish=_FINISH[event.reason])
-        return [closing, self._usage(event)] if self.include_usage else [closing]
+    def frames(self, index: int, event: Event) -> list[bytes]:
+        match event:
+            case Delta():
+                return self._delta(index, event)
+            case Notice():  # kept for the closing chunk: clients expect a choice in every chunk
+                notice = {"code": event.code, "detail": dict(event.detail)}
+                self.notices.setdefault(index, []).append(notice)
+            case Done():
+                return [self._chunk(index, {}, finish=FINISH[event.reason])]
+        return []
 
-    def whole(self, deltas: list[Delta], done: Done) -> dict[str, Any]:
-        text = "".join(delta.text for delta in deltas)
-        logprobs = [token for delta in deltas for token in delta.logprobs]
-        choice = {
-            "index": 0,
-            "message": {"role": "assistant", "content": text, "refusal": None},
-            "logprobs": self._logprobs(logprobs),
-            "finish_reason": _FINISH[done.reason],
+    def closing(self, answers: Sequence[Answer]) -> list[bytes]:
+        if not self.include_usage:
+            return [END]
+        usage = usage_body(total_usage([a.usage for a in answers]))
+        return [self._dump(self._head("chat.completion.chunk", []) | {"usage": usage}), END]
+
+    def broken(self, failed: Failed) -> list[bytes]:
+        return [sse.encode(_json(openai_body(failed.code, message_of(failed)))), END]
+
+    def refusal(self, failed: Failed) -> JSONResponse:
+        return openai_refusal(failed)
+
+    def whole(self, answers: Sequence[Answer]) -> dict[str, Any]:
+        choices = [self._choice(index, answer) for index, answer in enumerate(answers)]
+        usage = {"usage": usage_body(total_usage([a.usage for a in answers]))}
+        return self._head("chat.completion", choices) | usage | notices_of(answers)
+
+    def _choice(self, index: int, answer: Answer) -> dict[str, Any]:
+        assert answer.done is not None
+        message: dict[str, Any] = {"role": "assistant", "content": answer.text, "refusal": None}
+        if answer.tool_calls:
+            message["content"] = answer.text or None
+            message["tool_calls"] = [_call(call) for call in answer.tool_calls]
+        return {
+            "index": index,
+            "message": message,
+            "logprobs": self._logprobs(answer.logprobs),
+            "finish_reason": FINISH[answer.done.reason],
         }
-        return self._head("chat.completion", [choice]) | {"usage": usage_body(done.usage)}
+
+    def _delta(self, index: int, delta: Delta) -> list[bytes]:
+        chunks = []
+        if delta.text or delta.logprobs:
+            chunks.append(self._chunk(index, {"content": delta.text}, logprobs=delta.logprobs))
+        for call in delta.tool_calls:
+            at = self.n_calls.get(index, 0)
+            self.n_calls[index] = at + 1
+            head = {"index": at, **_call({**call, "arguments": ""})}
+            rest = {"index": at, "function": {"arguments": call["arguments"]}}
+            chunks += [self._chunk(index, {"tool_calls": [part]}) for part in (head, rest)]
+        return chunks
 
     def _chunk(
-        self, delta: dict[str, Any], *, logprobs: Any = (), finish: str | None = None
-    ) -> str:
+        self,
+        index: int,
+        delta: dict[str, Any],
+        *,
+        logprobs: Sequence[Mapping[str, Any]] = (),
+        finish: str | None = None,
+    ) -> bytes:
         choice = {
-            "index": 0,
+            "index": index,
             "delta": delta,
-            "logprobs": self._logprobs(list(logprobs)) if logprobs else None,
+            "logprobs": self._logprobs(logprobs) if logprobs else None,
             "finish_reason": finish,
         }
-        usage = {"usage": None} if self.include_usage else {}
-        return _dump(self._head("chat.completion.chunk", [choice]) | usage)
+        body = self._head("chat.completion.chunk", [choice])
+        if finish and index in self.notices:
+            body["notices"] = self.notices[index]
+        return self._dump(body)
 
-    def _usage(self, done: Done) -> str:
-        return _dump(self._head("chat.completion.chunk", []) | {"usage": usage_body(done.usage)})
+    def _dump(self, body: dict[str, Any]) -> bytes:
+        usage = {"usage": None} if self.include_usage else {}
+        return sse.encode(_json(usage | body))
 
     def _head(self, kind: str, choices: list[dict[str, Any]]) -> dict[str, Any]:
         return {
@@ -74,35 +122,46 @@ class Completion:
             "choices": choices,
         }
 
-    def _logprobs(self, content: list[Any]) -> dict[str, Any] | None:
-        return {"content": content, "refusal": None} if self.logprobs else None
+    def _logprobs(self, content: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+        return {"content": list(content), "refusal": None} if self.logprobs else None
+
+
+def total_usage(usages: Sequence[Usage]) -> Usage:
+    """Of choices that share a prompt, which was read once."""
+    first = usages[0]
+    completion = sum(usage.completion_tokens for usage in usages)
+    return Usage(first.prompt_tokens, first.cached_tokens, completion, first.dropped_tokens)
 
 
 def usage_body(usage: Usage) -> dict[str, Any]:
+    """dropped_tokens, an addition, is there where the prompt had to be trimmed."""
+    dropped = {"dropped_tokens": usage.dropped_tokens} if usage.dropped_tokens else {}
     return {
         "prompt_tokens": usage.prompt_tokens,
         "completion_tokens": usage.completion_tokens,
         "total_tokens": usage.prompt_tokens + usage.completion_tokens,
-        "prompt_tokens_details": {"cached_tokens": usage.cached_tokens},
+        "prompt_tokens_details": {"cached_tokens": usage.cached_tokens} | dropped,
     }
 
 
-def failure(event: Done | Failed) -> Failed | None:
-    """The terminal event as a failure; None for an answer that came to its own end."""
-    if isinstance(event, Failed):
-        return event
-    if event.reason != "cancelled":
-        return None
-    return Failed(
-        code="graceful-shutdown",
-        cause="the answer was stopped before its end",
-        fix="send the request again",
+def notices_of(answers: Sequence[Answer]) -> dict[str, Any]:
+    """The field for what a reader should know about the answers; empty when there is nothing."""
+    notices = [notice for answer in answers for notice in answer.notices]
+    return {"notices": notices} if notices else {}
+
+
+def openai_refusal(failed: Failed) -> JSONResponse:
+    return JSONResponse(
+        openai_body(failed.code, message_of(failed)),
+        status_of(failed.code),
+        headers=headers_of(failed.code),
     )
 
 
-def message_of(failed: Failed) -> str:
-    return f"{failed.cause}. Fix: {failed.fix}"
+def _call(call: Mapping[str, str]) -> dict[str, Any]:
+    function = {"name": call["name"], "arguments": call["arguments"]}
+    return {"id": call["id"], "type": "function", "function": function}
 
 
-def _dump(body: dict[str, Any]) -> str:
+def _json(body: dict[str, Any]) -> str:
     return json.dumps(body, ensure_ascii=False)

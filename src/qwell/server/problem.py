@@ -1,4 +1,4 @@
-"""Refusals as documents: RFC 9457 for everything but /v1, which speaks OpenAI's error shape.
+"""Refusals as documents: RFC 9457 for everything but /v1, which has the shapes of its clients.
 
 Knows how a QwellError looks on the wire, and which status its fault id means.
 """
@@ -12,6 +12,7 @@ from typing import Any
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
+from qwell.core import Failed
 from qwell.errors import QwellError
 
 MEDIA_TYPE = "application/problem+json"
@@ -83,6 +84,20 @@ def problem(error: QwellError, *, request_id: str = "", status: int | None = Non
     return JSONResponse(body, code, headers=headers, media_type=MEDIA_TYPE)
 
 
+def problem_of(failed: Failed, request_id: str) -> JSONResponse:
+    """The same document for an answer that failed."""
+    body = {
+        "type": f"/faults/{failed.code}",
+        "title": failed.title or title(failed.code),
+        "status": status_of(failed.code),
+        "detail": failed.cause,
+        "fix": failed.fix,
+        "request_id": request_id,
+    }
+    headers = headers_of(failed.code)
+    return JSONResponse(body, status_of(failed.code), headers=headers, media_type=MEDIA_TYPE)
+
+
 def openai_body(fault: str, message: str, param: str | None = None) -> dict[str, Any]:
     return {
         "error": {
@@ -104,10 +119,27 @@ def openai_error(error: QwellError, *, param: str | None = None) -> JSONResponse
     )
 
 
+def anthropic_body(fault: str, message: str, request_id: str) -> dict[str, Any]:
+    """An error in Anthropic's shape, with its fault added."""
+    error = {"type": _anthropic_type(fault), "message": message, "fault": fault}
+    return {"type": "error", "error": error, "request_id": request_id}
+
+
+def anthropic_error(error: QwellError, *, request_id: str = "") -> JSONResponse:
+    message = f"{error.found}. Expected: {error.expected}. Fix: {error.fix}"
+    return JSONResponse(
+        anthropic_body(error.fault, message, request_id),
+        status_of(error.fault),
+        headers=headers_of(error.fault, error.retry_after_s),
+    )
+
+
 def refusal(
     path: str, error: QwellError, *, request_id: str = "", param: str | None = None
 ) -> Response:
     """The document in the shape that callers of this path expect."""
+    if path.startswith("/v1/messages"):
+        return anthropic_error(error, request_id=request_id)
     if path.startswith("/v1/"):
         return openai_error(error, param=param)
     return problem(error, request_id=request_id)
@@ -137,3 +169,17 @@ def _openai_type(fault: str) -> str:
     if status == 429:
         return "rate_limit_error"
     return "invalid_request_error" if status < 500 else "server_error"
+
+
+def _anthropic_type(fault: str) -> str:
+    known = {
+        401: "authentication_error",
+        403: "permission_error",
+        404: "not_found_error",
+        413: "request_too_large",
+        429: "rate_limit_error",
+        500: "api_error",
+        503: "overloaded_error",
+        504: "timeout_error",
+    }
+    return known.get(status_of(fault), "invalid_request_error")

@@ -16,9 +16,9 @@ class Frame:
     id: str = ""
 
 
-def encode(data: str, id: int | None = None) -> bytes:  # noqa: A002  the field's name in the standard
+def encode(data: str, id: int | None = None, *, event: str = "") -> bytes:  # noqa: A002  the field's name in the standard
     """One frame. Line breaks in data become several data lines, as the standard asks."""
-    head = "" if id is None else f"id: {id}\n"
+    head = (f"event: {event}\n" if event else "") + ("" if id is None else f"id: {id}\n")
     lines = data.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     return (head + "".join(f"data: {line}\n" for line in lines) + "\n").encode()
 

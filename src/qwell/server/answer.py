@@ -1,0 +1,60 @@
+"""One answer put together from its events, for APIs that know only whole ones. Does no I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from qwell.core import Delta, Done, Event, Failed, Notice, Prefill, Tokens, Usage
+
+
+@dataclass(slots=True)
+class Answer:
+    """done is None until the answer has come to its own end."""
+
+    text: str = ""
+    logprobs: list[Mapping[str, Any]] = field(default_factory=list)
+    tool_calls: list[Mapping[str, str]] = field(default_factory=list)
+    notices: list[dict[str, Any]] = field(default_factory=list)
+    tokens: Tokens | None = None
+    done: Done | None = None
+
+    def take(self, event: Event) -> None:
+        match event:
+            case Delta():
+                self.text += event.text
+                self.logprobs += event.logprobs
+                self.tool_calls += event.tool_calls
+            case Notice():
+                self.notices.append({"code": event.code, "detail": dict(event.detail)})
+            case Tokens():
+                self.tokens = event
+            case Done():
+                self.done = event
+
+    @property
+    def usage(self) -> Usage:
+        return self.done.usage if self.done else Usage()
+
+
+def is_first_sign(event: Event) -> bool:
+    """Whether the model works on the answer: nothing is refused any more."""
+    return isinstance(event, Prefill | Delta | Tokens | Done)
+
+
+def failure(event: Done | Failed) -> Failed | None:
+    """The terminal event as a failure; None for an answer that came to its own end."""
+    if isinstance(event, Failed):
+        return event
+    if event.reason != "cancelled":
+        return None
+    return Failed(
+        code="graceful-shutdown",
+        cause="the answer was stopped before its end",
+        fix="send the request again",
+    )
+
+
+def message_of(failed: Failed) -> str:
+    return f"{failed.cause}. Fix: {failed.fix}"
