@@ -321,3 +321,14 @@ def test_a_bias_reaches_the_sampler(bench: Build) -> None:
     b.ask("a", "hi", sampling=Sampling(logit_bias={ord("z"): 100.0}), max_tokens=3)
     b.run()
     assert b.text("a") == "zzz"
+
+
+def test_a_queue_that_moves_fast_is_not_reported_at_every_move(
+    bench: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    b = bench(n_slots=1)
+    monkeypatch.setattr(b.engine, "_clock", lambda: 0.5)
+    for name in "abcdefgh":
+        b.ask(name, name)
+    b.run()
+    assert [e.position for e in b.events["h"] if isinstance(e, Queued)] == [7]

@@ -31,6 +31,7 @@ from qwell.text import Text
 from qwell.text.grammar import answer_grammar
 
 Events = list[tuple[str, Event]]
+_POSITION_EVERY_S = 1.0
 _log = logging.getLogger(__name__)
 
 
@@ -172,12 +173,17 @@ class Engine:
         self._report_positions()
 
     def _report_positions(self) -> None:
-        """Tell those whose place in the queue has changed. With a free slot there is no queue."""
+        """Tell those whose place in the queue has changed. With a free slot there is no queue.
+
+        When short answers go by, a long queue would otherwise hear of each of them at once.
+        """
         n_free = self._backend.limits.n_slots - self.n_running
         queue = islice(self._scheduler.waiting, n_free, None)
+        now = self._clock()
         for position, sequence in enumerate(queue, start=1):
-            if position != sequence.position:
+            if position != sequence.position and now >= sequence.next_report:
                 sequence.position = position
+                sequence.next_report = now + _POSITION_EVERY_S
                 event = Queued(position, self._estimate.wait_s(position))
                 self._emit(sequence.request.id, event)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 
 import numpy as np
 
@@ -38,6 +39,7 @@ class Sequence:
     slot: Slot | None = None
     n_reused: int = 0
     position: int = -1  # place in the queue that was last reported
+    next_report: float = -inf  # not to be told of another place before
     admitted: float | None = None
     first_token: float | None = None
 
