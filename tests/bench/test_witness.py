@@ -36,6 +36,11 @@ def test_an_answer_cut_short_has_none_either(end: dict[str, Any]) -> None:
     assert seen(QUEUED, delta("he"), end).problems() == []
 
 
+def test_an_answer_may_be_stopped_within_a_character() -> None:
+    end = {"type": "done", "reason": "cancelled"}
+    assert seen(QUEUED, delta("你\ufffd"), end, expected="你好").problems() == []
+
+
 def test_a_refusal_needs_no_number() -> None:
     refusal = {"type": "error", "code": "request-queueing", "fix": "retry"}
     witness = Witness("sse", "hello", [refusal])

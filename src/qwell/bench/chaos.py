@@ -17,15 +17,15 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from qwell.bench.chaos_report import Facts, Report, to_markdown
-from qwell.bench.clients import Client, Event, PollClient, clients, http_client
+from qwell.bench.clients import Client, PollClient, clients, http_client
 from qwell.bench.processes import children, usage
-from qwell.bench.witness import Witness
+from qwell.bench.witness import Witness, watch
 from qwell.config import Settings
 from qwell.server.app import create_app
 from qwell.server.listen import bind, make_server
@@ -188,11 +188,11 @@ class Chaos:
             async with asyncio.timeout(ANSWER_LIMIT_S):
                 async with aclosing(client.ask(str(witness.expected))) as events:
                     if fate != "read":
-                        await _watch(witness, events, self._rng.randint(1, 40))
+                        await watch(witness, events, self._rng.randint(1, 40))
                     if fate == "stop" and witness.end is None:
                         await client.stop(witness.stream)
                     if fate == "read" or (fate == "stop" and client.can_resume):
-                        await _watch(witness, events)
+                        await watch(witness, events)
                 if fate == "drop" and client.can_resume and witness.end is None:
                     await _resume(client, witness)
         except TimeoutError:
@@ -232,20 +232,9 @@ class Chaos:
             self.report.problems.append(f"children {living} are left behind")
 
 
-async def _watch(
-    witness: Witness, events: AsyncGenerator[Event], at_most: int | None = None
-) -> None:
-    n_seen = 0
-    async for event in events:
-        witness.events.append(event)
-        n_seen += 1
-        if n_seen == at_most or witness.end is not None:
-            return
-
-
 async def _resume(client: Client, witness: Witness) -> None:
     async with aclosing(client.resume(witness.stream, len(witness.events))) as events:
-        await _watch(witness, events)
+        await watch(witness, events)
 
 
 async def run(n_events: int, seed: int, data_dir: Path) -> Report:

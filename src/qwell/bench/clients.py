@@ -6,7 +6,7 @@ They know the wire formats of docs/reference/http.md and nothing of the server's
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
 from typing import Any, Protocol
 
@@ -23,8 +23,11 @@ class Client(Protocol):
 
     can_resume: bool
 
-    def ask(self, question: str) -> AsyncGenerator[Event]:
-        """The events of an answer; a refusal is one event of type error without a number."""
+    def ask(self, question: str, **options: Any) -> AsyncGenerator[Event]:
+        """The events of an answer; a refusal is one event of type error without a number.
+
+        options: further fields of the body, such as max_tokens.
+        """
 
     def resume(self, stream: str, start: int) -> AsyncGenerator[Event]:
         """Go on with an answer from event number start."""
@@ -51,8 +54,8 @@ def clients(http: httpx.AsyncClient) -> dict[str, Client]:
     }
 
 
-def _body(question: str) -> Event:
-    return {"messages": [{"role": "user", "content": question}]}
+def _body(question: str, options: Mapping[str, Any]) -> Event:
+    return {"messages": [{"role": "user", "content": question}], **options}
 
 
 async def _frames(response: httpx.Response) -> AsyncIterator[str]:
@@ -76,8 +79,10 @@ class SseClient:
     def __init__(self, http: httpx.AsyncClient) -> None:
         self._http = http
 
-    async def ask(self, question: str) -> AsyncGenerator[Event]:
-        async with aclosing(self._follow("POST", "/api/chat", json=_body(question))) as events:
+    async def ask(self, question: str, **options: Any) -> AsyncGenerator[Event]:
+        async with aclosing(
+            self._follow("POST", "/api/chat", json=_body(question, options))
+        ) as events:
             async for event in events:
                 yield event
 
@@ -102,8 +107,8 @@ class SseClient:
 class PollClient(SseClient):
     """Long-polling; stopping is the same."""
 
-    async def ask(self, question: str) -> AsyncGenerator[Event]:
-        response = await self._http.post("/api/streams", json=_body(question))
+    async def ask(self, question: str, **options: Any) -> AsyncGenerator[Event]:
+        response = await self._http.post("/api/streams", json=_body(question, options))
         if response.is_error:
             yield await _refusal(response)
             return
@@ -129,8 +134,8 @@ class SocketClient:
         self._url = f"ws{str(http.base_url).removeprefix('http').rstrip('/')}/ws/chat"
         self._socket: ClientConnection | None = None
 
-    async def ask(self, question: str) -> AsyncGenerator[Event]:
-        async with aclosing(self._follow({"op": "chat", **_body(question)})) as events:
+    async def ask(self, question: str, **options: Any) -> AsyncGenerator[Event]:
+        async with aclosing(self._follow({"op": "chat", **_body(question, options)})) as events:
             async for event in events:
                 yield event
 
@@ -168,8 +173,8 @@ class OpenAiClient:
     def __init__(self, http: httpx.AsyncClient) -> None:
         self._http = http
 
-    async def ask(self, question: str) -> AsyncGenerator[Event]:
-        body = {"model": "qwell", "stream": True, **_body(question)}
+    async def ask(self, question: str, **options: Any) -> AsyncGenerator[Event]:
+        body = {"model": "qwell", "stream": True, **_body(question, options)}
         async with self._http.stream("POST", "/v1/chat/completions", json=body) as response:
             if response.is_error:
                 yield await _refusal(response)

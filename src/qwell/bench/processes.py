@@ -14,6 +14,23 @@ class Usage:
     n_threads: int
 
 
+@dataclass(frozen=True, slots=True)
+class CpuTimes:
+    """Of one thread: seconds that it ran, and that it wanted to but found no processor free."""
+
+    ran_s: float
+    waited_s: float
+
+    def __sub__(self, earlier: CpuTimes) -> CpuTimes:
+        return CpuTimes(self.ran_s - earlier.ran_s, self.waited_s - earlier.waited_s)
+
+
+def cpu_times(pid: int) -> CpuTimes:
+    """Of the main thread of a process, or of the thread with this id."""
+    ran, waited, _ = Path(f"/proc/{pid}/schedstat").read_text(encoding="ascii").split()
+    return CpuTimes(int(ran) / 1e9, int(waited) / 1e9)
+
+
 def usage(pid: int) -> Usage:
     """Raises FileNotFoundError when there is no such process (any more)."""
     process = Path(f"/proc/{pid}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -62,6 +63,17 @@ class Witness:
             return []
         if self.outcome == "stop":
             return [f"{self.text!r} came as the whole of {self.expected!r}"]
-        if not self.expected.startswith(self.text):
+        # an answer may be stopped within a character, which is then shown as such
+        if not self.expected.startswith(self.text.removesuffix("\ufffd")):
             return [f"{self.text!r} is no beginning of {self.expected!r}"]
         return []
+
+
+async def watch(witness: Witness, events: AsyncIterable[Event], at_most: int | None = None) -> None:
+    """Keep what comes, up to the terminal event or to a number of events."""
+    n_seen = 0
+    async for event in events:
+        witness.events.append(event)
+        n_seen += 1
+        if n_seen == at_most or witness.end is not None:
+            return

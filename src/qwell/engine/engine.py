@@ -178,8 +178,8 @@ class Engine:
         When short answers go by, a long queue would otherwise hear of each of them at once.
         """
         n_free = self._backend.limits.n_slots - self.n_running
-        queue = islice(self._scheduler.waiting, n_free, None)
-        now = self._clock()
+        queue = list(islice(self._scheduler.waiting, n_free, None))
+        now = self._clock() if queue else 0.0
         for position, sequence in enumerate(queue, start=1):
             if position != sequence.position and now >= sequence.next_report:
                 sequence.position = position
