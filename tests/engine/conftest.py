@@ -17,10 +17,18 @@ from qwell.worker.loading import scripted_text
 class Bench:
     """Drives an engine and keeps the events of each request."""
 
-    def __init__(self, backend: ScriptedBackend, policy: Policy) -> None:
+    def __init__(
+        self, backend: ScriptedBackend, policy: Policy, default_max_tokens: int | None
+    ) -> None:
         ticks = count()
         self.backend = backend
-        self.engine = Engine(backend, scripted_text(), lambda: float(next(ticks)), policy=policy)
+        self.engine = Engine(
+            backend,
+            scripted_text(),
+            lambda: float(next(ticks)),
+            policy=policy,
+            default_max_tokens=default_max_tokens,
+        )
         self.events: dict[str, list[Event]] = {}
 
     def keep(self, events: Events) -> None:
@@ -66,8 +74,10 @@ def bench() -> Callable[..., Bench]:
         n_slots: int = 2,
         policy: Policy | None = None,
         reply: Callable[[str], str] | None = None,
+        default_max_tokens: int | None = None,
     ) -> Bench:
         backend = ScriptedBackend(script, n_ctx=n_ctx, n_slots=n_slots, reply=reply)
-        return Bench(backend, policy or Policy(alone_tokens=64, shared_tokens=16))
+        policy = policy or Policy(alone_tokens=64, shared_tokens=16)
+        return Bench(backend, policy, default_max_tokens)
 
     return build

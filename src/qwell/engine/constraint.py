@@ -68,6 +68,11 @@ class Constraint:
         self._allowed: NDArray[np.bool_] = np.ones(n_vocab, dtype=bool)
 
     @property
+    def may_end(self) -> bool:
+        """What was accepted so far is a whole answer."""
+        return self._matcher.is_accepting()
+
+    @property
     def is_complete(self) -> bool:
         """Nothing can follow any more but the end."""
         return self._matcher.is_stopped()

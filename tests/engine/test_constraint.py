@@ -1,0 +1,74 @@
+"""Masks over logits: nothing forbidden is ever drawn, whatever the sampler's settings."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qwell.core import Sampling
+from qwell.engine.constraint import Grammars
+from qwell.engine.sampling import History, Rules, sample
+from qwell.errors import QwellError
+from qwell.text.grammar import answer_grammar
+from qwell.worker.loading import scripted_text
+
+TEXT = scripted_text()
+N_VOCAB = 264  # models pad their vocabulary
+GRAMMARS = Grammars(TEXT, N_VOCAB)
+YES_OR_NO = answer_grammar(reply={"enum": ["yes", "no"]})
+
+
+@given(
+    seed=st.integers(0, 10_000),
+    temperature=st.sampled_from([0.0, 0.7, 2.0]),
+    top_k=st.sampled_from([0, 1, 20]),
+    penalty=st.sampled_from([1.0, 2.0]),
+    bias=st.dictionaries(st.integers(0, 258), st.floats(-100, 100), max_size=5),
+)
+def test_random_answers_follow_the_grammar(
+    seed: int, temperature: float, top_k: int, penalty: float, bias: dict[int, float]
+) -> None:
+    rng = np.random.default_rng(seed)
+    sampling = Sampling(temperature, top_k, 1.0, None, penalty, logit_bias=bias)
+    rules, history = Rules.of(sampling, {}), History(N_VOCAB, list(range(N_VOCAB)))
+    constraint = GRAMMARS.constraint(YES_OR_NO)
+    said: list[int] = []
+    while not constraint.is_complete:
+        masked = constraint.mask(rng.normal(0, 20, N_VOCAB).astype(np.float32))
+        said.append(constraint.nearest(sample(masked, rules, history, rng), masked))
+        constraint.accept(said[-1])
+    assert bytes(said).decode() in ('"yes"', '"no"')
+
+
+def test_the_mask_leaves_what_is_allowed_as_it_is() -> None:
+    constraint = GRAMMARS.constraint(YES_OR_NO)
+    logits = np.linspace(-5, 5, N_VOCAB, dtype=np.float32)
+    masked = constraint.mask(logits)
+    assert masked.argmax() == ord('"')
+    assert masked[ord('"')] == logits[ord('"')]
+    assert logits[0] == np.float32(-5)
+
+
+def test_a_forbidden_token_becomes_the_best_that_is_allowed() -> None:
+    constraint = GRAMMARS.constraint(YES_OR_NO)
+    masked = constraint.mask(np.zeros(N_VOCAB, dtype=np.float32))
+    assert constraint.nearest(ord("x"), masked) == ord('"')
+
+
+def test_control_tokens_are_no_text() -> None:
+    constraint = GRAMMARS.constraint(answer_grammar(reply={"type": "string"}))
+    constraint.accept(ord('"'))
+    masked = constraint.mask(np.zeros(N_VOCAB, dtype=np.float32))
+    assert masked[257] < -100
+    assert masked[ord("a")] == 0
+
+
+def test_without_the_parser_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "llguidance", None)
+    with pytest.raises(QwellError, match="pip install") as refused:
+        Grammars(TEXT, N_VOCAB).constraint(YES_OR_NO)
+    assert refused.value.fault == "python-module-missing"
