@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from qwell.cli.address import is_public, url_of
-from qwell.cli.banner import model_lines, url_lines
+from qwell.cli.banner import bound_lines, model_lines, url_lines
 from qwell.config import Settings
 
 
@@ -64,3 +64,22 @@ def test_the_model_is_told_with_the_reason_for_its_threads() -> None:
 
 def test_unknown_facts_are_left_out() -> None:
     assert model_lines({"name": "x"}) == ["model   x"]
+
+
+def test_every_bound_is_told() -> None:
+    (limits, log) = bound_lines(Settings(rate_limit=30, idle_unload_min=5, data_dir="/data"))
+    for bound in (
+        "64 may wait",
+        "600 s an answer",
+        "8 MiB",
+        "512 connections",
+        "30 answers",
+        "5 idle",
+    ):
+        assert bound in limits
+    assert "/data/logs/qwell.log" in log
+    assert len(bound_lines(Settings(log_file_mib=0))) == 1
+
+
+def test_logged_prompts_are_warned_about() -> None:
+    assert bound_lines(Settings(log_prompts="on"))[-1].startswith("warning")

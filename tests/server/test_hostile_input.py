@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import asyncio
 import gzip
 import json
 import logging
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,6 +19,7 @@ from websockets.exceptions import ConnectionClosedError, InvalidStatus
 
 import qwell.server
 from qwell.server.app import create_app
+from qwell.server.body_limit import BodyLimit
 
 pytestmark = pytest.mark.anyio
 SERVER = Path(qwell.server.__file__).parent
@@ -235,3 +238,32 @@ async def test_a_rebound_name_gets_no_line(make_app: Any, served: Any) -> None:
         near = urlsplit(url)
         with pytest.raises(InvalidStatus, match="403"):
             await connect(f"ws://evil.example:{near.port}/ws/chat", host=near.hostname)
+
+
+async def test_a_body_that_stops_coming_is_given_up(make_app: Any, served: Any) -> None:
+    app = make_app()
+    limit = next(m for m in app.user_middleware if m.cls is BodyLimit)
+    limit.kwargs["pause_s"] = 0.1
+    async with served(app) as url:
+        near = urlsplit(url)
+        reader, writer = await asyncio.open_connection(near.hostname, near.port)
+        writer.write(
+            b"POST /api/chat HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+            b"Content-Length: 100\r\n\r\n{"
+        )
+        status = await asyncio.wait_for(reader.readline(), 10)
+        writer.close()
+    assert b" 408 " in status
+
+
+async def test_connections_are_bounded(
+    make_app: Any, served: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("qwell.server.listen.MAX_CONNECTIONS", 3)
+    async with served(make_app()) as url, AsyncExitStack() as idle:
+        near = urlsplit(url)
+        for _ in range(3):
+            _, writer = await asyncio.open_connection(near.hostname, near.port)
+            idle.callback(writer.close)
+        async with httpx.AsyncClient() as client:
+            assert (await client.get(f"{url}/health")).status_code == 503

@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import socket
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -13,7 +14,7 @@ import pytest
 
 from qwell.core import Delta, Done
 from qwell.errors import QwellError
-from qwell.server.listen import bind, make_server
+from qwell.server.listen import _command, bind, make_server
 
 pytestmark = pytest.mark.anyio
 
@@ -32,6 +33,12 @@ def test_a_taken_port_names_the_process_that_holds_it() -> None:
     assert refused.value.fault == "port-in-use"
     assert f"by process {os.getpid()} (" in refused.value.found
     assert f"--port {port + 1}" in refused.value.fix
+
+
+def test_a_holder_is_named_without_its_flags(tmp_path: Path) -> None:
+    words = [b"python", b"-m", b"qwell", b"serve", b"--api-key", b"s3cret", b""]
+    (tmp_path / "cmdline").write_bytes(b"\0".join(words))
+    assert _command(tmp_path) == "python -m qwell serve"
 
 
 def test_an_address_of_another_machine_is_explained() -> None:

@@ -7,6 +7,7 @@ import signal
 import pytest
 from tests.worker.conftest import IMPATIENT, Start, answer, phase, request, text_of
 
+from qwell.config import Settings
 from qwell.core import (
     Delta,
     Done,
@@ -19,7 +20,7 @@ from qwell.core import (
     Request,
     is_terminal,
 )
-from qwell.worker.supervisor import Patience
+from qwell.worker.supervisor import Patience, Supervisor, _for_child
 
 pytestmark = pytest.mark.anyio
 LONG = " ".join(map(str, range(300)))
@@ -326,3 +327,9 @@ async def test_a_child_that_cannot_be_started_is_an_error_not_a_wait(
         end = only_end(await answer(supervisor, "hi"))
         assert isinstance(end, Failed)
         assert end.code == "fd-limit"
+
+
+def test_the_child_is_given_no_key() -> None:
+    supervisor = Supervisor(Settings(api_key="s3cret"), {"QWELL_API_KEY": "s3cret", "HOME": "/"})
+    assert supervisor._environ == {"HOME": "/"}
+    assert "s3cret" not in str(_for_child(supervisor._settings))

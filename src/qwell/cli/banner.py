@@ -28,10 +28,13 @@ def url_lines(settings: Settings, port: int) -> list[str]:
 
 def bound_lines(settings: Settings) -> list[str]:
     """Every limit that a request can meet, and where the log is."""
+    from qwell.server.listen import MAX_CONNECTIONS
+
     limits = [
         f"{settings.max_queue} may wait",
         f"{settings.request_timeout_s} s an answer" if settings.request_timeout_s else "",
         f"{settings.max_body_mib} MiB a request",
+        f"{MAX_CONNECTIONS} connections",
         f"{settings.rate_limit} answers a minute for each caller" if settings.rate_limit else "",
         f"{settings.drain_timeout_s} s to end when stopped",
         f"unloaded after {settings.idle_unload_min} idle min" if settings.idle_unload_min else "",

@@ -9,6 +9,7 @@ import asyncio
 import errno
 import logging
 import socket
+from itertools import takewhile
 from pathlib import Path
 
 import uvicorn
@@ -18,6 +19,7 @@ from qwell.config import Settings
 from qwell.errors import QwellError
 from qwell.server.streams import Streams
 
+MAX_CONNECTIONS = 512  # more get 503 at once: files must be left for the worker and the store
 log = logging.getLogger("qwell.server")
 
 
@@ -77,6 +79,7 @@ def make_server(app: FastAPI, *, drain_s: float | None = None) -> DrainingServer
         log_level="warning",  # what it says at info, our own lines say with a request id
         access_log=False,
         server_header=False,
+        limit_concurrency=MAX_CONNECTIONS,
         timeout_graceful_shutdown=5,
     )
     return DrainingServer(config, app, settings.drain_timeout_s if drain_s is None else drain_s)
@@ -111,9 +114,14 @@ def _holder(port: int) -> str:
     inodes = {f"socket:[{inode}]" for inode in _listening_inodes(port)}
     for links in Path("/proc").glob("[0-9]*/fd"):
         if inodes and _holds(links, inodes):
-            command = (links.parent / "cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
-            return f" by process {links.parent.name} ({command[:120]})"
+            return f" by process {links.parent.name} ({_command(links.parent)})"
     return ""
+
+
+def _command(process: Path) -> str:
+    """Its words up to the first flag: what follows may be a key."""
+    words = (process / "cmdline").read_bytes().decode(errors="replace").split("\0")
+    return " ".join(takewhile(lambda word: not word.startswith("--"), words)).strip()[:120]
 
 
 def _listening_inodes(port: int) -> list[str]:

@@ -31,6 +31,7 @@ _STATUS = {
     "message-unknown": 404,
     "conversation-conflict": 409,
     "conversation-too-long": 409,
+    "body-incomplete": 408,
     "proxy-body-too-large": 413,
     "body-too-large": 413,
     "body-encoded": 415,

@@ -58,6 +58,7 @@ class Supervisor:
         self.status = WorkerStatus()
         self._settings = settings
         self._environ = dict(os.environ if environ is None else environ)
+        self._environ.pop("QWELL_API_KEY", None)  # the child has no use for it
         self._patience = patience or Patience()
         self._mailboxes: dict[str, Mailbox] = {}
         self._unsent: dict[str, Request] = {}  # accepted, but no child is ready yet
@@ -105,6 +106,10 @@ class Supervisor:
         """Start anew, e.g. after a fix. Running answers are cancelled."""
         await self.stop(grace_s=0)
         await self.start()
+
+    def configure(self, settings: Settings) -> None:
+        """What children are started with from now on."""
+        self._settings = settings
 
     async def changed(self) -> None:
         """Wait until `status` is replaced."""
