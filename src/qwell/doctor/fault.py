@@ -5,8 +5,7 @@ Data only. Prose in two languages comes from the catalogue's TOML files; nothing
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 from qwell.doctor.finding import Layer, Status
@@ -41,13 +40,22 @@ class Signal:
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """A pattern in log lines that speaks for or against a fault, in log-odds.
+    """Patterns of one message family that speak for or against a fault, in log-odds.
 
-    Named groups of the pattern (container, path, port, module ...) fill placeholders.
+    One line that matches any of them counts, once. Named groups (container, path, port,
+    module ...) fill placeholders.
     """
 
     id: str  # log.<fault>.<n>
-    pattern: re.Pattern[str]
+    patterns: tuple[str, ...]
+    weight: float
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Concepts that together, in a person's words, speak for a fault."""
+
+    concepts: tuple[str, ...]
     weight: float
 
 
@@ -94,6 +102,7 @@ class Fault:
     prior: float
     signals: tuple[Signal, ...]
     signatures: tuple[Signature, ...]
+    rules: tuple[Rule, ...]
     phrases: tuple[str, ...]
     explains: tuple[str, ...]
     confused_with: tuple[str, ...]
@@ -102,15 +111,18 @@ class Fault:
     verify: tuple[str, ...]
     references: tuple[str, ...]
     ask: Bilingual | None = None  # yes-or-no question that tells it from its rivals
-    placeholders: dict[str, str] = field(default_factory=dict)  # values where evidence has none
 
 
 @dataclass(frozen=True, slots=True)
 class Harmless:
-    """A message that looks like a failure and is none."""
+    """A message that looks like a failure and is none.
+
+    background  may stand beside a real failure on the same line, or fills most healthy logs:
+                it does not make its line innocent
+    """
 
     id: str
     summary: Bilingual
-    patterns: tuple[re.Pattern[str], ...]
-    phrases: tuple[str, ...]
-    references: tuple[str, ...] = ()
+    patterns: tuple[str, ...]  # in log lines
+    said: tuple[str, ...] = ()  # in a person's words
+    background: bool = False

@@ -1,0 +1,126 @@
+"""Reads the catalogue of faults, harmless messages and concepts from TOML files, once.
+
+Knows the files' shape, and nothing of logs or diagnosis.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from qwell.doctor.fault import Bilingual, Fault, Harmless, Remedy, Rule, Signal, Signature
+from qwell.doctor.finding import Status
+
+HERE = Path(__file__).parent
+FOLDER = HERE / "catalogue"
+PASS_WEIGHT, WARN_WEIGHT, FAIL_WEIGHT = -4.0, 2.5, 5.0  # of a fault's own check, in log-odds
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """Faults by id, in the order of their ids; what is harmless; what words mean."""
+
+    faults: Mapping[str, Fault]
+    harmless: tuple[Harmless, ...]
+    concepts: Mapping[str, tuple[str, ...]]
+
+    def find(self, name: str) -> Fault | None:
+        """The fault of this id or alias."""
+        if name in self.faults:
+            return self.faults[name]
+        return next((fault for fault in self.faults.values() if name in fault.aliases), None)
+
+
+@cache
+def load() -> Catalogue:
+    """The catalogue that ships with the program. Raises KeyError for an entry that lacks a field;
+    a test walks all of them.
+    """
+    faults = [fault_of(_toml(path)) for path in sorted(FOLDER.glob("*.toml"))]
+    harmless = _toml(HERE / "harmless.toml")["harmless"]
+    concepts = _toml(HERE / "concepts.toml")
+    return Catalogue(
+        {fault.id: fault for fault in faults},
+        tuple(_harmless_of(entry) for entry in harmless),
+        {name: tuple(patterns) for name, patterns in concepts.items()},
+    )
+
+
+def _toml(path: Path) -> dict[str, Any]:
+    return tomllib.loads(path.read_text(encoding="utf-8"))
+
+
+def fault_of(entry: Mapping[str, Any]) -> Fault:
+    """One TOML file as a fault."""
+    phrases = entry["phrases"]
+    return Fault(
+        id=entry["id"],
+        layer=entry["layer"],
+        effect=entry["effect"],
+        title=_bilingual(entry["title"]),
+        summary=_bilingual(entry["summary"]),
+        see=_bilingual(entry["see"]),
+        why=_bilingual(entry["why"]),
+        how=_bilingual(entry["how"]),
+        prior=entry.get("prior", 0.0),
+        signals=_signals(entry),
+        signatures=_signatures(entry),
+        rules=tuple(Rule(tuple(rule["all"]), rule["weight"]) for rule in entry.get("rule", ())),
+        phrases=(*phrases["zh"], *phrases["en"]),
+        explains=tuple(entry["explains"]),
+        confused_with=tuple(entry["confused_with"]),
+        aliases=tuple(entry["aliases"]),
+        remedies=tuple(_remedy(remedy) for remedy in entry["remedy"]),
+        verify=tuple(entry["verify"]),
+        references=tuple(entry["references"]),
+        ask=_bilingual(entry["ask"]) if "ask" in entry else None,
+    )
+
+
+def _bilingual(entry: Mapping[str, str]) -> Bilingual:
+    return Bilingual(entry["zh"], entry["en"])
+
+
+def _signatures(entry: Mapping[str, Any]) -> tuple[Signature, ...]:
+    return tuple(
+        Signature(f"log.{entry['id']}.{number}", tuple(one["any"]), one["weight"])
+        for number, one in enumerate(entry.get("signature", ()), 1)
+    )
+
+
+def _signals(entry: Mapping[str, Any]) -> tuple[Signal, ...]:
+    """Those that are written down, else what the fault's own checks say."""
+    if "signal" in entry:
+        return tuple(Signal(s["check"], Status(s["is"]), s["weight"]) for s in entry["signal"])
+    weights = {
+        Status.PASS: PASS_WEIGHT,
+        Status.WARN: WARN_WEIGHT,
+        Status.FAIL: FAIL_WEIGHT,
+    }
+    return tuple(Signal(c, status, w) for c in entry["verify"] for status, w in weights.items())
+
+
+def _remedy(entry: Mapping[str, Any]) -> Remedy:
+    return Remedy(
+        id=entry["id"],
+        safety=entry["safety"],
+        do=_bilingual(entry["do"]),
+        commands=tuple(entry.get("commands", ())),
+        action=entry.get("action", ""),
+        fixes=entry.get("fixes", 0.8),
+        cost=entry.get("cost", 5.0),
+    )
+
+
+def _harmless_of(entry: Mapping[str, Any]) -> Harmless:
+    return Harmless(
+        id=entry["id"],
+        summary=_bilingual(entry["summary"]),
+        patterns=tuple(entry["any"]),
+        said=tuple(entry.get("said", ())),
+        background=entry.get("background", False),
+    )

@@ -1,0 +1,304 @@
+"""From findings to diagnoses: log-odds, causes before their effects, and knowing when to ask.
+
+Every fault starts at its prior; findings add and subtract; what another fault explains is folded
+under it; probabilities are relative to "none of these". Below 0.6, or with a rival close by, the
+verdict is unknown and the question or check that tells them apart comes next.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from qwell.doctor.catalogue import Catalogue, load
+from qwell.doctor.fault import Bilingual, Fault
+from qwell.doctor.finding import Finding, Status, Value
+from qwell.doctor.read import HARMLESS, Reading, read
+from qwell.doctor.search import search
+
+CERTAIN = 0.6  # below this probability there is no verdict
+NONE = 2.6  # log-odds of "none of these" before anything was seen
+NONE_HARMLESS = 4.4  # the same, beside a message that is known to be harmless
+NONE_WORKS = 6.0  # the same, when the person says that everything works
+FOLD_FROM, FOLD_MARGIN = 3.4, 2.6  # a cause needs this much, and may be this much weaker
+SHOWN, RIVALS = 3, 3
+LEAST_SHOWN = 0.08
+SYMPTOM_BESIDE_LOG = 0.6  # words count less where lines of a log name faults
+
+_WORKS = re.compile(
+    r"works? (?:fine|well|normally|correctly|ok)|runs? (?:fine|normally)|everything works|chat works"
+    r"|still works|it works|while .{0,30} works?\b|works? while|results? (?:look|are) (?:right|fine|ok)"
+    r"|is (?:it|this|that) (?:normal|ok|a problem|critical|safe|harmless|concerning)|does it matter|do i need to"
+    r"|should i (?:worry|care|change)|(?:can|may) i ignore|harmless|what does (?:it|this) mean"
+    r"|正常(?:使用|打开|运行|工作|吗|的)|是正常|没(?:有)?问题|能正常|不影响|要不要(?:管|处理)|会影响.{0,4}吗|需要处理吗|可以忽略"
+    r"|要紧吗|有关系吗|跑完|对话是正常|输出正常|好着",
+    re.IGNORECASE,
+)
+_ORDINARY = re.compile(
+    r"^\s*(?:(?:hi|hello|hey|thanks?|thank you|ok|okay|good (?:morning|evening)|你好|您好|谢谢|好的|嗨)\W*$"
+    r"|(?:please\s+|can you\s+|could you\s+)?(?:what(?:'s| is| are| does)|explain|describe|define|write|translate|summari[sz]e"
+    r"|give me|tell me|list|compare|show me|create|generate|teach|recommend|who|when was|how (?:do(?:es)? (?!my)|to |can i |many|much|far|old)"
+    r"|why (?:is|are|do|does) (?:the|a|an|people|we)\b|difference between|help me (?:write|learn|understand))"
+    r"|(?:请|帮我|麻烦|能不能|可以)?(?:你)?(?:帮我)?(?:用.{0,10})?(?:写|翻译|解释|介绍|总结|讲|推荐|列出|比较|说说|谈谈|概括|润色|生成|设计|教我|告诉我)"
+    r"|什么(?:是|叫)|.{1,24}(?:是什么(?:意思)?|有什么(?:区别|用|作用)|怎么(?:用|读|写|学)|的(?:区别|原理|作用|含义)))",
+    re.IGNORECASE,
+)
+_TROUBLE = re.compile(
+    r"\b(?:my|our|mine)\b|\bi (?:get|got|see|have|had|tried|run|ran|set|can'?t|cannot|installed|upgraded|always)\b|\bit (?:fails|crashes|says|prints|stops)"
+    r"|\bwe (?:get|see|have)\b|after (?:upgrad|updat|install|restart)|报错|我(?:的|们|用|在|这)|出现|提示|打不开|启动不|连不上|失败",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """Why a fault is believed: where it stands, what it says, how much it counts."""
+
+    line: int  # 0 where no line of a text is meant
+    text: str
+    source: str
+    weight: float
+
+
+@dataclass(slots=True)
+class Diagnosis:
+    """One fault with its probability; symptoms are faults that it explains."""
+
+    fault: Fault
+    score: float
+    p: float = 0.0
+    proofs: list[Proof] = field(default_factory=list)
+    facts: dict[str, Value] = field(default_factory=dict)
+    symptoms: list[str] = field(default_factory=list)
+    ruled_out: list[tuple[str, Bilingual]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Next:
+    """What would tell the rivals apart: a question with fixed answers, and a check."""
+
+    ask: Bilingual
+    choices: tuple[Bilingual, ...] = ()
+    check: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """fault: the first diagnosis is it; healthy: nothing is wrong; unknown: cannot tell yet."""
+
+    verdict: str
+    diagnoses: tuple[Diagnosis, ...]
+    next: Next
+    harmless: tuple[str, ...] = ()
+    receipt: Mapping[str, int] = field(default_factory=dict)
+    ms: float = 0.0
+
+
+YES_NO = (Bilingual("是", "yes"), Bilingual("否", "no"), Bilingual("不知道", "I do not know"))
+_TELL_MORE = Bilingual(
+    "请贴出出错前后的日志（docker logs、终端或浏览器控制台），并说明您做了什么、期望什么。",
+    "Please paste the log around the failure (docker logs, terminal or browser console), and say "
+    "what you did and what you expected.",
+)
+
+
+def diagnose_text(text: str, live: Iterable[Finding] = ()) -> Verdict:
+    """The verdict on a symptom, a log, or both. Findings of live checks join when given."""
+    started = time.perf_counter()
+    reading = read(text)
+    findings = [*reading.findings, *live]
+    none = _none_of(reading)
+    candidates = _weigh(findings, load())
+    if not is_ordinary(text, reading):
+        _add_words(candidates, reading)
+    verdict = _decide(candidates, none, findings, reading)
+    ms = (time.perf_counter() - started) * 1000
+    return Verdict(
+        verdict.verdict, verdict.diagnoses, verdict.next, verdict.harmless, reading.receipt, ms
+    )
+
+
+def diagnose(findings: Iterable[Finding], none: float = NONE) -> Verdict:
+    """The verdict on findings alone: live checks, or a bundle of them."""
+    found = list(findings)
+    return _decide(_weigh(found, load()), none, found, None)
+
+
+def is_ordinary(text: str, reading: Reading) -> bool:
+    """A question or request to a chat assistant, and no report of trouble with it."""
+    if reading.has_log or len(text) > 600:
+        return False
+    return _ORDINARY.match(text.strip()) is not None and _TROUBLE.search(text) is None
+
+
+def _none_of(reading: Reading) -> float:
+    telling = any(
+        finding.check.startswith(HARMLESS) and not _is_background(finding.check)
+        for finding in reading.findings
+    )
+    if _WORKS.search(reading.prose) and (telling or reading.has_log):
+        return NONE_WORKS
+    return NONE_HARMLESS if telling else NONE
+
+
+def _is_background(check: str) -> bool:
+    return any(entry.background for entry in load().harmless if HARMLESS + entry.id == check)
+
+
+def _weigh(findings: Iterable[Finding], catalogue: Catalogue) -> dict[str, Diagnosis]:
+    """Score of each fault that any finding speaks for or against."""
+    weights = _weights(catalogue)
+    candidates: dict[str, Diagnosis] = {}
+    for finding in findings:
+        for fault_id, weight in weights.get((finding.check, finding.status), ()):
+            fault = catalogue.faults[fault_id]
+            diagnosis = candidates.setdefault(fault_id, Diagnosis(fault, fault.prior))
+            _add(diagnosis, finding, weight)
+    return candidates
+
+
+def _weights(catalogue: Catalogue) -> dict[tuple[str, Status], list[tuple[str, float]]]:
+    table: dict[tuple[str, Status], list[tuple[str, float]]] = {}
+    for fault in catalogue.faults.values():
+        for signature in fault.signatures:
+            table[(signature.id, Status.FAIL)] = [(fault.id, signature.weight)]
+        for signal in fault.signals:
+            pair = (fault.id, signal.weight)
+            table.setdefault((signal.finding, signal.status), []).append(pair)
+    return table
+
+
+def _add(diagnosis: Diagnosis, finding: Finding, weight: float) -> None:
+    """A second signature of the same fault adds less than the first: they are not independent."""
+    positive = [proof.weight for proof in diagnosis.proofs if proof.weight > 0]
+    if weight > 0 and positive:
+        strongest = max(positive)
+        diagnosis.score += max(0.0, weight - strongest) + 0.25 * min(weight, strongest)
+    else:
+        diagnosis.score += weight
+    facts = finding.facts()
+    source = finding.evidence[0].source if finding.evidence else finding.check
+    line = int(source[4:]) if source.startswith("log:") else 0
+    diagnosis.proofs.append(Proof(line, str(facts.get("text", finding.because)), source, weight))
+    diagnosis.facts.update({k: v for k, v in facts.items() if k != "text"})
+
+
+def _add_words(candidates: dict[str, Diagnosis], reading: Reading) -> None:
+    """What the person says adds to what the log shows."""
+    named = any(diagnosis.score >= NONE for diagnosis in candidates.values())
+    share = SYMPTOM_BESIDE_LOG if named else 1.0
+    catalogue = load()
+    for hit in search(reading.prose, reading.head):
+        fault = catalogue.faults[hit.fault]
+        diagnosis = candidates.setdefault(hit.fault, Diagnosis(fault, fault.prior))
+        diagnosis.score += share * hit.weight
+        text = reading.prose.strip().partition("\n")[0][:200]
+        diagnosis.proofs.append(Proof(0, text, "words", share * hit.weight))
+
+
+def _decide(
+    candidates: dict[str, Diagnosis], none: float, findings: list[Finding], reading: Reading | None
+) -> Verdict:
+    ranked = _fold(sorted(candidates.values(), key=lambda d: -d.score))
+    _give_probabilities(ranked, none)
+    shown = [d for d in ranked if d.p >= LEAST_SHOWN][:SHOWN]
+    harmless = tuple(dict.fromkeys(_harmless_ids(findings, reading)))
+    if not shown or _is_too_weak(shown, none):
+        verdict = "healthy" if harmless or _looks_healthy(reading) else "unknown"
+        return Verdict(verdict, (), Next(_TELL_MORE), harmless)
+    _rule_out(shown, ranked)
+    is_certain = shown[0].p >= CERTAIN
+    return Verdict(
+        "fault" if is_certain else "unknown", tuple(shown), _next(shown, is_certain), harmless
+    )
+
+
+def _is_too_weak(shown: list[Diagnosis], none: float) -> bool:
+    """Nothing stands out from 'none of these'."""
+    return shown[0].score < none
+
+
+def _harmless_ids(findings: list[Finding], reading: Reading | None) -> list[str]:
+    found = [f.check.removeprefix(HARMLESS) for f in findings if f.check.startswith(HARMLESS)]
+    if reading:
+        found += [
+            entry.id
+            for entry in load().harmless
+            if any(re.search(said, reading.prose, re.IGNORECASE) for said in entry.said)
+        ]
+    return found
+
+
+def _looks_healthy(reading: Reading | None) -> bool:
+    """A log without any word of trouble."""
+    return bool(reading and reading.has_log and not _BAD.search(reading.head))
+
+
+_BAD = re.compile(
+    r"(?<!0 )(?<!no )\b(?:errors?|fail\w*|exception|traceback|fatal|panic|denied|refused|killed|abort\w*|cannot|can't)\b"
+    r"|\b[45]\d\d\b(?! ?(?:ms|mb|gb|tok))|错误|失败|异常",
+    re.IGNORECASE,
+)
+
+
+def _fold(ranked: list[Diagnosis]) -> list[Diagnosis]:
+    """Puts each effect under its cause. A cause takes over the certainty of what it explains."""
+    by_id = {d.fault.id: d for d in ranked}
+    folded: set[str] = set()
+    for cause in ranked:
+        if cause.fault.id in folded or cause.score < FOLD_FROM:
+            continue
+        for effect_id in cause.fault.explains:
+            effect = by_id.get(effect_id)
+            if effect is None or effect_id in folded or effect is cause:
+                continue
+            if effect.score <= cause.score + FOLD_MARGIN and effect.score > 0:
+                cause.score = max(cause.score, effect.score + 0.3)
+                cause.symptoms.append(effect_id)
+                folded.add(effect_id)
+    kept = [d for d in ranked if d.fault.id not in folded]
+    return sorted(kept, key=lambda d: -d.score)
+
+
+def _give_probabilities(ranked: list[Diagnosis], none: float) -> None:
+    top = max([none, *(d.score for d in ranked)], default=none)
+    total = math.exp(none - top) + sum(math.exp(d.score - top) for d in ranked)
+    for diagnosis in ranked:
+        diagnosis.p = math.exp(diagnosis.score - top) / total
+
+
+def _rule_out(shown: list[Diagnosis], ranked: list[Diagnosis]) -> None:
+    """For each diagnosis, the rivals that it was weighed against and why they lost."""
+    scores = {d.fault.id: d for d in ranked}
+    for diagnosis in shown:
+        rivals = [*diagnosis.symptoms, *diagnosis.fault.confused_with]
+        for rival in list(dict.fromkeys(rivals))[: RIVALS + len(diagnosis.symptoms)]:
+            if not any(rival == d.fault.id for d in shown):
+                diagnosis.ruled_out.append((rival, _because(rival, diagnosis, scores.get(rival))))
+
+
+def _because(rival: str, diagnosis: Diagnosis, found: Diagnosis | None) -> Bilingual:
+    if rival in diagnosis.symptoms:
+        return Bilingual("它是这个原因的结果", "it is an effect of this cause")
+    if found is None:
+        return Bilingual("没有任何迹象指向它", "nothing seen points to it")
+    against = next((proof for proof in found.proofs if proof.weight < 0), None)
+    if against:
+        where = f"{against.source} " if against.source else ""
+        return Bilingual(f"{where}与它矛盾", f"{where}contradicts it")
+    return Bilingual("迹象更弱", "its evidence is weaker")
+
+
+def _next(shown: list[Diagnosis], is_certain: bool) -> Next:
+    """Certain: the check that will show the cure. Else what separates the first from the rest."""
+    first = shown[0]
+    check = next(iter(first.fault.verify), "")
+    if is_certain:
+        return Next(Bilingual("", ""), (), check)
+    asked = next((d for d in shown if d.fault.ask), None)
+    if asked is None or asked.fault.ask is None:
+        return Next(_TELL_MORE, (), check)
+    return Next(asked.fault.ask, YES_NO, next(iter(asked.fault.verify), check))

@@ -1,0 +1,130 @@
+"""Reads pasted text: which signatures of the catalogue occur in which line, and what was said.
+
+Every hit becomes a Finding that cites its line. Whether a fault follows is not decided here.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from qwell.doctor.catalogue import Catalogue, load
+from qwell.doctor.fault import Fault, Harmless, Signature
+from qwell.doctor.finding import Evidence, Finding, Status
+from qwell.doctor.read_lines import Line, split
+from qwell.doctor.read_pattern import anchors, compiled
+from qwell.doctor.redact import Redactor
+
+MOST_TRIES = 60  # lines on which one pattern is tried
+HARMLESS = "harmless."
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a text shows. prose is what a person said, without lines of logs."""
+
+    findings: tuple[Finding, ...]
+    prose: str
+    head: str  # the beginning of everything, for context such as "docker run"
+    has_log: bool
+    receipt: dict[str, int]  # what was redacted: rule -> count
+
+
+class _Index:
+    """All lines as one lower-case text, to search for anchors at once."""
+
+    def __init__(self, lines: list[Line]) -> None:
+        self.lines = lines
+        self._starts: list[int] = []
+        parts, position = [], 0
+        for line in lines:
+            self._starts.append(position)
+            lowered = line.text.lower()
+            parts.append(lowered)
+            position += len(lowered) + 1
+        self._text = "\n".join(parts)
+
+    def candidates(self, pattern: str) -> Iterator[Line]:
+        """Lines that hold an anchor of the pattern; all lines for a pattern without anchor."""
+        found = anchors(pattern)
+        if not found:
+            yield from self.lines[: 10 * MOST_TRIES]
+        for anchor in found:
+            yield from self._holding(anchor)
+
+    def _holding(self, anchor: str) -> Iterator[Line]:
+        position = self._text.find(anchor)
+        tries = 0
+        while position >= 0 and tries < MOST_TRIES:
+            which = bisect_right(self._starts, position) - 1
+            yield self.lines[which]
+            tries += 1
+            if which + 1 == len(self._starts):
+                return
+            position = self._text.find(anchor, self._starts[which + 1])
+
+
+def read(text: str, catalogue: Catalogue | None = None) -> Reading:
+    """Findings in the text: ``log.<fault>.<n>`` (fail) and ``harmless.<id>`` (pass)."""
+    catalogue = catalogue or load()
+    lines = split(text)
+    index = _Index(lines)
+    redactor = Redactor()
+    harmless = list(_harmless_hits(index, catalogue.harmless))
+    innocent = {line.number for entry, line in harmless if not entry.background}
+    findings = [_harmless_finding(entry, line, redactor) for entry, line in harmless]
+    for fault in catalogue.faults.values():
+        for signature in fault.signatures:
+            finding = _find(fault, signature, index, innocent, redactor)
+            if finding:
+                findings.append(finding)
+    return Reading(
+        tuple(findings),
+        "\n".join(line.text for line in lines if line.is_prose)[:3000],
+        "\n".join(line.text for line in lines[:60])[:6000],
+        any(not line.is_prose for line in lines),
+        redactor.receipt,
+    )
+
+
+def _find(
+    fault: Fault, signature: Signature, index: _Index, innocent: set[int], redactor: Redactor
+) -> Finding | None:
+    """The first line with the signature. Text against a fault counts wherever it stands."""
+    for pattern in signature.patterns:
+        for line in index.candidates(pattern):
+            if signature.weight > 0 and line.number in innocent:
+                continue
+            match = compiled(pattern).search(line.text)
+            if match:
+                facts = {k: v for k, v in match.groupdict().items() if v}
+                return _finding(fault, signature, line, facts, redactor)
+    return None
+
+
+def _finding(
+    fault: Fault, signature: Signature, line: Line, facts: dict[str, str], redactor: Redactor
+) -> Finding:
+    source = f"log:{line.number}"
+    evidence = [Evidence("text", redactor.redact(line.text.strip()[:400]), source)]
+    evidence += [Evidence(key, value, source) for key, value in facts.items()]
+    if line.container:
+        evidence.append(Evidence("container", line.container, source))
+    return Finding(signature.id, fault.layer, Status.FAIL, tuple(evidence))
+
+
+def _harmless_hits(index: _Index, entries: tuple[Harmless, ...]) -> Iterator[tuple[Harmless, Line]]:
+    for entry in entries:
+        seen: set[int] = set()
+        for pattern in entry.patterns:
+            for line in index.candidates(pattern):
+                if line.number not in seen and compiled(pattern).search(line.text):
+                    seen.add(line.number)
+                    yield entry, line
+
+
+def _harmless_finding(entry: Harmless, line: Line, redactor: Redactor) -> Finding:
+    text = redactor.redact(line.text.strip()[:400])
+    evidence = (Evidence("text", text, f"log:{line.number}"),)
+    return Finding(HARMLESS + entry.id, "host", Status.PASS, evidence)
