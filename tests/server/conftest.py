@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import os
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
@@ -19,6 +21,7 @@ from qwell.core import Delta, Done, Event, Failed, Prefill, Request, Timings, Us
 from qwell.errors import QwellError
 from qwell.server.app import create_app
 from qwell.server.listen import bind, make_server
+from qwell.worker.supervisor import Supervisor
 
 DONE = Done("stop", Usage(7, 3, 2), Timings(1.0, 2.0, 3.0, 40.0))
 ANSWER = (Prefill(7, 7, 3), Delta("你好"), Delta(", world"), DONE)
@@ -179,3 +182,20 @@ def openai_client(make_app: Any, served: Any) -> Any:
             yield client
 
     return connect
+
+
+@pytest.fixture
+def running(served: Any, bundle: Path) -> Any:
+    """Server and worker with this script, once the worker has left the state of loading."""
+
+    @asynccontextmanager
+    async def run(*, await_model: bool = True, **script: Any) -> AsyncIterator[str]:
+        settings = Settings(engine="scripted", ctx_size=512)
+        environ = os.environ | {"QWELL_SCRIPT": json.dumps(script)}
+        supervisor = Supervisor(settings, environ)
+        async with served(create_app(settings, supervisor, bundle=bundle)) as url:
+            while await_model and supervisor.status.phase in ("starting", "loading"):
+                await supervisor.changed()
+            yield url
+
+    return run

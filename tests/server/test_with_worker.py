@@ -4,40 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import httpx
 import openai
 import pytest
 
-from qwell.config import Settings
 from qwell.server import sse
-from qwell.server.app import create_app
-from qwell.worker.supervisor import Supervisor
 
 pytestmark = pytest.mark.anyio
 QUESTION: Any = [{"role": "user", "content": "你好, world"}]
-
-
-@pytest.fixture
-def running(served: Any, bundle: Path) -> Any:
-    """Server and worker with this script, once the worker has left the state of loading."""
-
-    @asynccontextmanager
-    async def run(*, await_model: bool = True, **script: Any) -> AsyncIterator[str]:
-        settings = Settings(engine="scripted", ctx_size=512)
-        environ = os.environ | {"QWELL_SCRIPT": json.dumps(script)}
-        supervisor = Supervisor(settings, environ)
-        async with served(create_app(settings, supervisor, bundle=bundle)) as url:
-            while await_model and supervisor.status.phase in ("starting", "loading"):
-                await supervisor.changed()
-            yield url
-
-    return run
 
 
 def client_of(url: str) -> openai.AsyncOpenAI:
