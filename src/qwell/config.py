@@ -70,6 +70,9 @@ class Settings:
     trusted_proxy: tuple[str, ...] = _knob(
         (), "address or network of a proxy whose X-Forwarded-For counts; repeat for more"
     )
+    preflight: str = _knob(
+        "warn", "what a broken machine does to the start", choices=("strict", "warn", "off")
+    )
     log_format: str = _knob("text", "log lines", choices=("text", "json"))
     log_level: str = _knob(
         "info", "least severe level logged", choices=("debug", "info", "warning", "error")

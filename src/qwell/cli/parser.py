@@ -8,9 +8,14 @@ from dataclasses import Field, fields
 from typing import Any
 
 import qwell
-from qwell.cli import chat, completion, health, models, pull, serve, version
+from qwell.cli import bundle, chat, completion, doctor, health, models, pull, serve, version
 from qwell.config import Settings
+from qwell.doctor.finding import LAYERS
 
+_OF_THE_DOCTOR = (
+    "host", "port", "model", "engine", "quant", "ctx_size", "parallel", "threads", "data_dir",
+    "cache_dir", "api_key",
+)  # fmt: skip
 _OF_THE_MODEL = ("model", "engine", "quant", "ctx_size", "threads", "cache_dir", "log_level")
 
 
@@ -25,6 +30,8 @@ def build_parser() -> argparse.ArgumentParser:
     _add_pull(commands)
     _add_models(commands)
     _add_health(commands)
+    _add_doctor(commands)
+    _add_bundle(commands)
     _add_version(commands)
     _add_completion(commands)
     return parser
@@ -81,6 +88,33 @@ def _add_health(commands: Any) -> None:
     command.add_argument(
         "--ready", action="store_true", help="healthy means: a token can come out now"
     )
+
+
+def _add_doctor(commands: Any) -> None:
+    command = _command(
+        commands, "doctor", doctor.run, "look at machine, model and server; say what is wrong"
+    )
+    _add_settings(command, _OF_THE_DOCTOR)
+    command.add_argument("--json", action="store_true", help="print JSON")
+    command.add_argument("--deep", action="store_true", help="also what takes seconds")
+    command.add_argument(
+        "--layer", action="append", choices=LAYERS, help="only this layer; repeat for more"
+    )
+    command.add_argument("--fix", action="store_true", help="put right what can be put right")
+    command.add_argument("--yes", action="store_true", help="agree to every fix beforehand")
+    command.add_argument("--url", help="address of the server (default: from host and port)")
+    command.add_argument("--bundle", help="diagnose this file of `qwell bundle`, not the machine")
+    command.add_argument("--verbose", action="store_true", help="show every check")
+    command.add_argument("--lang", choices=("zh", "en"), help="language (default: the system's)")
+
+
+def _add_bundle(commands: Any) -> None:
+    command = _command(
+        commands, "bundle", bundle.run, "collect what a helper needs, without secrets, in one file"
+    )
+    _add_settings(command, _OF_THE_DOCTOR)
+    command.add_argument("--url", help="address of the server (default: from host and port)")
+    command.add_argument("--output", default=".", help="folder for the file (default: this one)")
 
 
 def _add_version(commands: Any) -> None:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import signal
 import socket
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from qwell.config import Origin, Settings, load
@@ -43,12 +47,28 @@ def _serve(settings: Settings) -> int:
 
     log.configure(settings.log_format, settings.log_level, _log_file(settings))
     signal.signal(signal.SIGTERM, _leave)
+    if _is_refused(settings):
+        return 2
     listener = bind(settings.host, settings.port)
     try:
         asyncio.run(_run(settings, listener))
     except KeyboardInterrupt:
         return 0  # Ctrl-C is how a person stops it
     return 0
+
+
+def _is_refused(settings: Settings) -> bool:
+    """Say what the quick checks find; whether it is reason enough not to start."""
+    if settings.preflight == "off":
+        return False
+    from qwell.cli.doctor_view import preflight_lines
+    from qwell.doctor.preflight import preflight, stops
+    from qwell.doctor.system import System
+
+    wrong = preflight(System(settings))
+    if wrong:
+        _say(list(preflight_lines(wrong)))
+    return stops(settings.preflight, wrong)
 
 
 def _log_file(settings: Settings) -> LogFile | None:
@@ -70,13 +90,32 @@ async def _run(settings: Settings, listener: socket.socket) -> None:
     from qwell.worker.supervisor import Supervisor
 
     supervisor = Supervisor(settings)
-    server = make_server(create_app(settings, supervisor))
+    server = make_server(create_app(settings, supervisor, watched=True))
     port = listener.getsockname()[1]
     announcing = asyncio.create_task(_announce(supervisor, settings, port))
+    with _on_record(settings, port):
+        try:
+            await server.serve(sockets=[listener])
+        finally:
+            announcing.cancel()
+
+
+@contextmanager
+def _on_record(settings: Settings, port: int) -> Iterator[None]:
+    """A note of who serves where, for the doctor: left behind only by a death."""
+    from qwell.cli.address import url_of
+    from qwell.doctor.run_record import RunRecord, remove_record, write_record
+
+    record = RunRecord(os.getpid(), url_of(settings.host, port), time.time())
     try:
-        await server.serve(sockets=[listener])
+        write_record(settings.data_path, record)
+    except OSError as error:
+        _say([f"warning no note of this server in {settings.data_path}: {error.strerror}"])
+    try:
+        yield
     finally:
-        announcing.cancel()
+        with suppress(OSError):
+            remove_record(settings.data_path)
 
 
 async def _announce(supervisor: Supervisor, settings: Settings, port: int) -> None:

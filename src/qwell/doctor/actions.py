@@ -53,7 +53,7 @@ ACTIONS: dict[str, Action] = {}
 
 def action(run: Action) -> Action:
     """Offer a function under its own name to the catalogue's remedies."""
-    ACTIONS[run.__name__] = run
+    ACTIONS[run.__name__.replace("_", "-")] = run
     return run
 
 

@@ -22,13 +22,16 @@ def write_settings(path: Path, changes: Mapping[str, Any]) -> None:
     """Set these names; comments and other lines stay. Atomic. Raises OSError."""
     text = path.read_text(encoding="utf-8") if path.is_file() else ""
     for name, value in changes.items():
-        line = f"{name} = {json.dumps(value, ensure_ascii=False)}"
-        pattern = re.compile(rf"^{re.escape(name)}\s*=.*$", re.MULTILINE)
-        if pattern.search(text):
-            text = pattern.sub(lambda _match, line=line: line, text)
-        else:
-            text = f"{text.rstrip()}\n{line}\n".lstrip("\n")
+        text = _with_line(text, name, f"{name} = {json.dumps(value, ensure_ascii=False)}")
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(path.name + ".tmp")
     unfinished.write_text(text, encoding="utf-8")
     unfinished.replace(path)
+
+
+def _with_line(text: str, name: str, line: str) -> str:
+    """The line in the place of the one of this name, else at the end."""
+    pattern = re.compile(rf"^{re.escape(name)}\s*=.*$", re.MULTILINE)
+    if pattern.search(text):
+        return pattern.sub(lambda _match: line, text)
+    return f"{text.rstrip()}\n{line}\n".lstrip("\n")

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 PAUSE_S = 0.2
 N_TOKENS = 16
-QUESTION = "Count: one, two, three"  # its greedy answer is the canary: see baseline.py
+# its greedy answer is the canary: see baseline.py
+QUESTION = "Write the numbers from 1 to 20, separated by commas."
 _BODY = {
     "messages": [{"role": "user", "content": QUESTION}],
     "sampling": {"temperature": 0},
@@ -98,7 +99,9 @@ def take(system: System) -> LoadSample:
     """A new sample."""
     pid = system.facts.get("worker", {}).get("pid") if system.is_near else None
     before = count(system, pid)
-    head, frames, error = None, [], ""
+    head: Answer | None = None
+    frames: list[Frame] = []
+    error = ""
     if is_idle(system):
         try:
             body = json.dumps(_BODY).encode()

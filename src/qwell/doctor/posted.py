@@ -6,7 +6,7 @@ Keeps the newest of each probe for a while. Knows which probes there are, not wh
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from qwell.doctor.finding import Evidence, Finding, Status
@@ -62,13 +62,13 @@ def _finding(body: Mapping[str, Any]) -> Finding | None:
         check=body["check"],
         layer="browser",
         status=status,
-        evidence=tuple(_facts(facts if isinstance(facts, list) else [])),
+        evidence=tuple(_facts(facts if isinstance(facts, list | tuple) else ())),
         because=str(body.get("because", ""))[:_MOST_CHARACTERS],
         ms=0.0,
     )
 
 
-def _facts(items: list[Any]) -> Iterable[Evidence]:
+def _facts(items: Sequence[Any]) -> Iterable[Evidence]:
     for item in items[:_MOST_FACTS]:
         if isinstance(item, dict) and isinstance(item.get("key"), str):
             value = item.get("value")

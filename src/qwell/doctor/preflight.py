@@ -6,14 +6,11 @@ to go on.
 
 from __future__ import annotations
 
-from typing import Literal
-
 from qwell.doctor.checks import CHECKS
 from qwell.doctor.finding import Finding, Status
 from qwell.doctor.observe import observe, select
 from qwell.doctor.system import System
 
-Mode = Literal["strict", "warn", "off"]
 CAP_S = 2.0
 PREFLIGHT = (
     "host.memory",
@@ -52,6 +49,6 @@ def preflight(system: System) -> list[Finding]:
     return sorted(wrong, key=lambda finding: finding.status is not Status.FAIL)
 
 
-def stops(mode: Mode, findings: list[Finding]) -> bool:
+def stops(mode: str, findings: list[Finding]) -> bool:
     """Strict refuses to start with something broken; a warning never stops anything."""
     return mode == "strict" and any(finding.status is Status.FAIL for finding in findings)

@@ -79,7 +79,7 @@ class Practice:
         if why := self._refusal(fault, remedy):
             return ended("manual" if remedy.safety == "manual" else "refused", why)
         before = self.see(fault.verify)
-        if _all_pass(before, fault.verify):
+        if not _wrong(before):
             return ended("nothing-to-fix", findings=tuple(before))
         if remedy.safety == "confirm" and not consent:
             return ended("needs-consent", "this changes something that may be meant so")
@@ -105,18 +105,20 @@ class Practice:
         except (Impossible, OSError) as error:
             self.journal.note("failed", fault.id, remedy.id, because=str(error))
             return Treatment(fault.id, remedy.id, "failed", str(error), tuple(before))
-        after, broken = self._settle(fault.verify, guarded)
-        if _all_pass(after, fault.verify) and not broken:
+        after, broken = self._settle(fault.verify, _wrong(before), guarded)
+        if _is_cured(after, _wrong(before)) and not broken:
             self.journal.note("fixed", fault.id, remedy.id)
             return Treatment(fault.id, remedy.id, "fixed", "", tuple(after), facts)
         return self._take_back(fault, remedy, undo, after, broken)
 
-    def _settle(self, verify: Iterable[str], guarded: set[str]) -> tuple[list[Finding], list[str]]:
-        """Look until everything has passed _HOLD times in a row; and what is broken now."""
+    def _settle(
+        self, verify: Iterable[str], wrong: set[str], guarded: set[str]
+    ) -> tuple[list[Finding], list[str]]:
+        """Look until the fault is gone _HOLD times in a row; and which guards are hurt then."""
         held, after = 0, []
         for _ in range(self.rounds):
             after = self.see(verify)
-            held = held + 1 if _all_pass(after, verify) else 0
+            held = held + 1 if _is_cured(after, wrong) else 0
             if held >= _HOLD:
                 break
             self.look().pause(self.settle_s)
@@ -137,14 +139,20 @@ class Practice:
         return Treatment(fault.id, remedy.id, "undone", because, tuple(after))
 
 
-def _all_pass(findings: list[Finding], verify: Iterable[str]) -> bool:
-    """Every check that the fault names was run and passed: a skip tells nothing."""
-    passed = {finding.check for finding in findings if finding.status is Status.PASS}
-    wanted = list(verify)
-    return bool(wanted) and all(name in passed for name in wanted)
+def _wrong(findings: list[Finding]) -> set[str]:
+    return {f.check for f in findings if f.status in (Status.WARN, Status.FAIL)}
+
+
+def _is_cured(after: list[Finding], wrong_before: set[str]) -> bool:
+    """Every check that saw the fault passes now, and none of the others sees it instead.
+
+    A check that was skipped, or broke, tells nothing: that is no cure.
+    """
+    passed = {finding.check for finding in after if finding.status is Status.PASS}
+    return bool(wrong_before) and wrong_before <= passed and not _wrong(after)
 
 
 def _facts(findings: list[Finding]) -> dict[str, Any]:
     """Evidence of what is wrong, by key."""
-    wrong = [f for f in findings if f.status in (Status.WARN, Status.FAIL)]
-    return {key: value for finding in wrong for key, value in finding.facts().items()}
+    wrong = _wrong(findings)
+    return {k: v for f in findings if f.check in wrong for k, v in f.facts().items()}

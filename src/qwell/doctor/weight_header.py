@@ -219,7 +219,7 @@ def wrong_tensor(path: Path) -> str:
         for i in range(n_tensors):
             at = _PACK_HEAD.size + _PACK_CONFIG.size + i * _PACK_ENTRY.size
             raw, _, _, _, offset, n_bytes = _PACK_ENTRY.unpack_from(data, at)
-            name = raw.rstrip(b"\0").decode()
+            name: str = raw.rstrip(b"\0").decode()
             with memoryview(data) as view, view[offset : offset + n_bytes] as part:
                 if hashlib.sha256(part).hexdigest() != digests[name]:
                     return name

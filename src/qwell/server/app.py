@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 
 from fastapi import FastAPI, Request
@@ -25,11 +25,14 @@ from qwell.server import (
     chat_socket,
     conversations,
     docs_page,
+    doctor,
+    fault_page,
     health,
     metrics,
     openai,
     page,
     responses,
+    selftest,
     text_completion,
     tokenize,
 )
@@ -38,6 +41,7 @@ from qwell.server.api_key import ApiKey
 from qwell.server.body_limit import BodyLimit
 from qwell.server.canary import Canary
 from qwell.server.cors import OriginCheck
+from qwell.server.doctor_room import DoctorRoom
 from qwell.server.exposition import Gauge
 from qwell.server.host_check import HostCheck, own_names
 from qwell.server.key_ring import KeyRing
@@ -53,16 +57,20 @@ from qwell.server.trusted_proxy import ProxyHeadersMiddleware, checked
 from qwell.server.worker_protocol import Worker
 from qwell.store import StoreKeeper
 
+_DOCTOR = (doctor, selftest, fault_page)
 _CLIENT_APIS = (openai, text_completion, responses, anthropic, tokenize)
 STOP_GRACE_S = 5.0  # for the worker, once the answers have ended
 
 log = logging.getLogger("qwell.server")
 
 
-def create_app(settings: Settings, worker: Worker, *, bundle: Path = page.BUNDLE) -> FastAPI:
+def create_app(
+    settings: Settings, worker: Worker, *, bundle: Path = page.BUNDLE, watched: bool = False
+) -> FastAPI:
     """The whole server over a worker that is not started yet: it lives as long as the app.
 
-    Raises QwellError ``config-invalid`` for keys and proxies that cannot be used.
+    watched: monitors look after it, and ask the model a question now and then. Raises QwellError
+    ``config-invalid`` for keys and proxies that cannot be used.
     """
     counted = Metrics()
     if settings.idle_unload_min:
@@ -83,6 +91,8 @@ def create_app(settings: Settings, worker: Worker, *, bundle: Path = page.BUNDLE
     app.state.streams = streams = _streams(settings, worker, counted)
     app.state.keeper = StoreKeeper(settings)
     app.state.canary = Canary(worker, streams)
+    app.state.doctor = DoctorRoom(settings, worker, streams, app.state.keeper)
+    app.state.watched = watched
     counted.watch(
         Gauge("qwell_answers_live", "answers running or waiting", lambda: streams.n_live),
         *worker_gauges(worker),
@@ -91,7 +101,8 @@ def create_app(settings: Settings, worker: Worker, *, bundle: Path = page.BUNDLE
     app.add_exception_handler(QwellError, _on_qwell_error)
     app.add_exception_handler(HTTPException, _on_http_error)
     app.add_exception_handler(RequestValidationError, _on_invalid_body)
-    for part in (chat, chat_socket, conversations, health, metrics, docs_page, *_CLIENT_APIS, page):
+    own = (chat, chat_socket, conversations, *_DOCTOR, health, metrics, docs_page)
+    for part in (*own, *_CLIENT_APIS, page):
         app.include_router(part.router)
     return app
 
@@ -100,8 +111,14 @@ def create_app(settings: Settings, worker: Worker, *, bundle: Path = page.BUNDLE
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     await app.state.worker.start()
     app.state.keeper.start()
+    room: DoctorRoom = app.state.doctor
+
+    def note_lag(seconds: float) -> None:
+        app.state.metrics.loop_lag_s.observe(seconds)
+        room.view.lag_s.append(seconds)
+
     try:
-        async with lag_observed(app.state.metrics.loop_lag_s.observe):
+        async with lag_observed(note_lag), room.watching() if app.state.watched else nullcontext():
             yield
     finally:
         await app.state.streams.close(grace_s=0)

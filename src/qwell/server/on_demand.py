@@ -12,6 +12,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
+from qwell.config import Settings
 from qwell.core import Event, Request
 from qwell.errors import QwellError
 from qwell.server.worker_protocol import Status, Worker
@@ -59,6 +60,9 @@ class OnDemand:
         async with self._changing:
             if self._unloaded is None:
                 await self._worker.stop(grace_s)
+
+    def configure(self, settings: Settings) -> None:
+        self._worker.configure(settings)
 
     async def submit(self, request: Request) -> AsyncGenerator[Event]:
         self._n_answers += 1

@@ -12,15 +12,17 @@ from typing import Any
 
 import qwell
 from qwell.config import Settings
-from qwell.core import Done, Failed, Notice
+from qwell.core import Done, Notice
 from qwell.doctor import baseline
 from qwell.doctor.baseline import Baseline
 from qwell.doctor.posted import Posted
 from qwell.errors import QwellError
 from qwell.server.streams import Stream, Streams
 from qwell.server.worker_protocol import Worker
+from qwell.store import StoreKeeper
 
 RECENT = 20  # answers that count as "of late"
+SHORT = 128  # tokens; tests, titles and the doctor itself ask for no more
 _MOST_DEATHS = 20
 _SHOWN = (
     "host", "port", "model", "engine", "quant", "ctx_size", "parallel", "threads", "max_queue",
@@ -30,13 +32,15 @@ _SHOWN = (
 class SelfView:
     """One per server. Told of ended answers and looked at worker states; read by `facts`."""
 
-    def __init__(self, settings: Settings, worker: Worker, streams: Streams) -> None:
+    def __init__(
+        self, settings: Settings, worker: Worker, streams: Streams, keeper: StoreKeeper
+    ) -> None:
         self.settings = settings
         self.worker = worker
         self.streams = streams
         self.posted = Posted()
         self.lag_s: deque[float] = deque(maxlen=50)  # the last five seconds
-        self.store_error: QwellError | None = None
+        self._keeper = keeper
         self._started = self._phase_since = time.monotonic()
         self._phase = ""
         self._restarts = 0
@@ -46,14 +50,14 @@ class SelfView:
         self._baseline = Baseline()
 
     def answer_ended(self, stream: Stream) -> None:
-        """How it ended, and which remarks it carried."""
+        """How it ended, and which remarks it carried. Answers meant to be short tell nothing."""
+        most = stream.request.max_tokens
+        if most is not None and most <= SHORT:
+            return
         end = stream.end
         notices = (entry.event for entry in stream.entries)
         codes = frozenset(event.code for event in notices if isinstance(event, Notice))
-        how = end.reason if isinstance(end, Done) else end.code
-        self._recent.append((how, codes))
-        if isinstance(end, Failed):
-            self._recent[-1] = ("error", codes)
+        self._recent.append((end.reason if isinstance(end, Done) else "error", codes))
 
     def look_at_worker(self) -> None:
         """Note a death and a change of phase. Called often enough to miss none."""
@@ -89,7 +93,7 @@ class SelfView:
 
     def facts(self) -> dict[str, Any]:
         """JSON-ready, without secrets and without folders of this machine."""
-        known = self.baseline
+        known, store_error = self.baseline, self._keeper.error
         return {
             "name": "qwell",
             "version": qwell.__version__,
@@ -107,7 +111,7 @@ class SelfView:
             },
             "loop_lag_ms": round(1e3 * max(self.lag_s, default=0.0), 1),
             "posted": [finding.to_dict() for finding in self.posted.findings()],
-            "store": {"error": self.store_error.to_dict() if self.store_error else None},
+            "store": {"error": store_error.to_dict() if store_error else None},
         }
 
     def _worker(self) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import json
 import logging
 import secrets
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
 from contextlib import aclosing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -257,6 +257,7 @@ class Streams:
         self._bounds = bounds
         self._log_text = log_text
         self._by_id: dict[str, Stream] = {}
+        self.watchers: list[Callable[[Stream], None]] = []  # told of each answer that has ended
 
     @property
     def n_live(self) -> int:
@@ -306,11 +307,18 @@ class Streams:
         """Count the answer, learn from its time, and log it: tokens and times; text if wanted."""
         end = stream.end
         self.metrics.answer_ended(end)
+        for tell in self.watchers:
+            tell(stream)
         if isinstance(end, Done) and end.usage.completion_tokens:
             self.admission.note(max(0.0, stream.duration_s - end.timings.queue_ms / 1e3))
         extra = {"request_id": stream.request.id, "duration_ms": round(1e3 * stream.duration_s)}
         text = _said(stream) if self._log_text else {}
         log.info("answer", extra=extra | _facts(end) | text)
+
+    def of_request(self, request_id: str) -> Stream | None:
+        """The stream of an answer that has not ended."""
+        live = (stream for stream in self._by_id.values() if not stream.ended)
+        return next((stream for stream in live if stream.request.id == request_id), None)
 
     def get(self, stream_id: str) -> Stream | None:
         self._evict()

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Mapping
 from typing import Any, Protocol
 
+from qwell.config import Settings
 from qwell.core import Event, Request
 from qwell.errors import QwellError
 
@@ -54,6 +55,9 @@ class Worker(Protocol):
 
     async def stop(self, grace_s: float) -> None:
         """Let running answers end for grace_s, then end them."""
+
+    def configure(self, settings: Settings) -> None:
+        """What is loaded from the next start on."""
 
     def submit(self, request: Request) -> AsyncGenerator[Event]:
         """Events of one answer, exactly one of them terminal. Closing it cancels."""

@@ -58,6 +58,15 @@ class StoreKeeper:
                 fix="wait; the log says when conversations are stored",
             ) from None
 
+    @property
+    def error(self) -> QwellError | None:
+        """Why there is no store, when the last attempt to open it failed."""
+        if not self._has_failed():
+            return None
+        assert self._opening is not None
+        error = None if self._opening.cancelled() else self._opening.exception()
+        return error if isinstance(error, QwellError) else None
+
     async def close(self) -> None:
         """Store what is on its way, then let go of the database."""
         if self._opening is not None:

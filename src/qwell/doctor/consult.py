@@ -1,0 +1,138 @@
+"""The doctor's parts put together, for those who show its answers: terminal, HTTP, monitors.
+
+Loads the catalogue only when something is wrong: a healthy machine has no need of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from qwell.doctor.bundle import Bundle
+from qwell.doctor.fault import Fault, Remedy
+from qwell.doctor.finding import Finding, Status
+from qwell.doctor.report import Report, word_for
+from qwell.errors import QwellError
+
+_WRONG = (Status.WARN, Status.FAIL)
+
+
+def report(findings: Sequence[Finding]) -> Report:
+    """What the findings mean."""
+    wrong = [finding for finding in findings if finding.status in _WRONG]
+    if not wrong:
+        return Report(word_for(findings), tuple(findings))
+    from qwell.doctor.catalogue import load
+    from qwell.doctor.diagnose import diagnose
+
+    verdict = diagnose([*findings, *_reported(wrong)]).to_dict()
+    known = load().faults
+    effects = [known[f["id"]].effect for f in verdict["faults"] if f["id"] in known]
+    return Report(word_for(findings, effects), tuple(findings), tuple(verdict["faults"]))
+
+
+def report_of_bundle(bundle: Bundle) -> Report:
+    """The same from what was collected on another machine, without looking at this one."""
+    return report(bundle.findings)
+
+
+def _reported(wrong: Iterable[Finding]) -> list[Finding]:
+    """The server's own word for a fault, as a finding of its own: ``reported.<fault>``."""
+    named = {str(f.facts()["fault"]): f for f in wrong if f.facts().get("fault")}
+    return [
+        Finding(f"reported.{fault}", f.layer, Status.FAIL, f.evidence, f.because)
+        for fault, f in named.items()
+    ]
+
+
+def likeliest(finding: Finding) -> str:
+    """The fault that this finding alone speaks for most, "" when none does."""
+    from qwell.doctor.catalogue import load
+
+    weights = {
+        fault.id: signal.weight
+        for fault in load().faults.values()
+        for signal in fault.signals
+        if signal.finding == finding.check and signal.status is finding.status
+    }
+    return max(weights, key=lambda fault: weights[fault], default="")
+
+
+def diagnose_text(text: str, findings: Sequence[Finding] = ()) -> dict[str, Any]:
+    """What a symptom or a log means, together with findings where some are given."""
+    from qwell.doctor.diagnose import diagnose_text as by_text
+
+    verdict: dict[str, Any] = by_text(text, findings).to_dict()
+    return verdict
+
+
+# ---- the catalogue for readers
+
+
+def faults() -> list[dict[str, Any]]:
+    """In brief, in the order of the layers."""
+    from qwell.doctor.catalogue import load
+
+    return [
+        {"id": f.id, "layer": f.layer, "effect": f.effect, "title": f.title.to_dict()}
+        for f in load().faults.values()
+    ]
+
+
+def fault(fault_id: str) -> dict[str, Any]:
+    """Everything that a reader may want to know. Raises QwellError ``fault-unknown``."""
+    known = find_fault(fault_id)
+    texts = {
+        name: getattr(known, name).to_dict() for name in ("title", "summary", "see", "why", "how")
+    }
+    return {
+        "id": known.id,
+        "layer": known.layer,
+        "effect": known.effect,
+        **texts,
+        "remedies": [_remedy(remedy) for remedy in known.remedies],
+        "verify": list(known.verify),
+        "confused_with": list(known.confused_with),
+        "references": list(known.references),
+    }
+
+
+def _remedy(remedy: Remedy) -> dict[str, Any]:
+    return {
+        "id": remedy.id,
+        "safety": remedy.safety,
+        "do": asdict(remedy.do),
+        "commands": list(remedy.commands),
+    }
+
+
+def find_fault(fault_id: str) -> Fault:
+    """By id or alias. Raises QwellError ``fault-unknown``."""
+    from qwell.doctor.catalogue import load
+
+    if (known := load().find(fault_id)) is None:
+        raise QwellError(
+            "fault-unknown",
+            found=f"no fault {fault_id[:80]!r} in the catalogue",
+            expected="the id of a fault, as an error or a diagnosis names it",
+            fix="see /faults, or run `qwell doctor`",
+        )
+    return known
+
+
+def find_remedy(remedy_id: str, fault_id: str = "") -> tuple[Fault, Remedy]:
+    """A remedy with the fault that it is for. Raises QwellError when there is none, or several."""
+    from qwell.doctor.catalogue import load
+
+    known = [find_fault(fault_id)] if fault_id else list(load().faults.values())
+    found = [(f, r) for f in known for r in f.remedies if r.id == remedy_id]
+    if len(found) == 1:
+        return found[0]
+    names = ", ".join(f.id for f, _ in found) or "none"
+    raise QwellError(
+        "remedy-unknown",
+        found=f"{remedy_id[:80]!r} is a remedy for {names}",
+        expected="a remedy of one fault",
+        fix="name the fault, too, as the diagnosis has it",
+    )
