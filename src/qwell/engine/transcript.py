@@ -12,7 +12,8 @@ from typing import Any
 
 from qwell.core import Delta, Event, Notice, Request
 from qwell.engine.repetition import LoopGuard
-from qwell.text import IncrementalDecoder, Tokenizer, ToolCall, ToolCallParser
+from qwell.text import IncrementalDecoder, Tokenizer, ToolCall
+from qwell.text.bare_call import CallSplitter
 from qwell.text.boilerplate import is_boilerplate
 from qwell.text.garbled import GarbledWatch, count_marks
 
@@ -27,7 +28,8 @@ class Transcript:
     def __init__(self, tokenizer: Tokenizer, request: Request) -> None:
         self._request = request
         self._decoder = IncrementalDecoder(tokenizer, request.stop)
-        self._parser = ToolCallParser() if request.tools else None
+        names = [tool["function"]["name"] for tool in request.tools]
+        self._calls = CallSplitter(names) if names else None
         self._guard = LoopGuard()
         self._garbled = GarbledWatch()
         self._pieces: list[str] = []
@@ -50,7 +52,7 @@ class Transcript:
     def finish(self) -> list[Event]:
         """What was held back, and what is odd about the whole."""
         rest = self._split(self._decoder.finish())
-        told = self._told(rest + (self._parser.finish() if self._parser else []))
+        told = self._told(rest + (self._calls.finish() if self._calls else []))
         if self._logprobs:
             told.append(Delta("", self._taken_logprobs()))
         if self._request.messages and is_boilerplate("".join(self._pieces), self._request.messages):
@@ -58,8 +60,8 @@ class Transcript:
         return told
 
     def _split(self, text: str) -> list[str | ToolCall]:
-        if self._parser is not None:
-            return self._parser.push(text)
+        if self._calls is not None:
+            return self._calls.push(text)
         return [text] if text else []
 
     def _told(self, items: list[str | ToolCall]) -> list[Event]:

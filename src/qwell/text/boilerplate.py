@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 
 from qwell.core import Message
 
-_OPENING = re.compile(r"[^.!?。！？\n]+")  # noqa: RUF001  Chinese punctuation
+_OPENING = re.compile(r"[^.!?。！？\n]+")
 _STOCK = re.compile(
     r"as an? (ai|artificial|large language|assistant)|(i'?m|i am) (very |really |so )?sorry"
     r"|sorry|i apologi[sz]e|i (can'?t|cannot|can not|am unable|'?m unable)|i am an? (ai|large)"

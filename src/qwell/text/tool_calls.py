@@ -69,7 +69,7 @@ class ToolCallParser:
             return self._give_up_call()
         end = body.find(CLOSE)
         while end >= 0:
-            call = _parsed(body[:end])
+            call = parsed_call(body[:end])
             if call is not None:
                 self._held = body[end + len(CLOSE) :]
                 self._after_call = True
@@ -90,7 +90,8 @@ class ToolCallParser:
         return text
 
 
-def _parsed(body: str) -> ToolCall | None:
+def parsed_call(body: str) -> ToolCall | None:
+    """The call that a JSON text is; None if it is none."""
     try:
         call = json.loads(body, parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
