@@ -55,6 +55,17 @@ class Settings:
     )
     parallel: int = _knob(0, "conversations computed at once; 0: from memory")
     threads: int = _knob(0, "compute threads; 0: physical cores within the cgroup quota")
+    torch_dtype: str = _knob(
+        "auto",
+        "number format of the transformers engine; auto: the faster one on this CPU",
+        choices=("auto", "float32", "bfloat16"),
+    )
+    torch_compile: str = _knob(
+        "off", "compile the transformers engine when it starts", choices=("off", "on")
+    )
+    use_cache: str = _knob(
+        "on", "let the transformers engine keep what it has computed", choices=("on", "off")
+    )
     max_queue: int = _knob(64, "waiting requests before new ones are refused")
     rate_limit: int = _knob(0, "answers a minute for each key and each address; 0: no limit")
     request_timeout_s: int = _knob(600, "seconds an answer may take, waiting included; 0: no limit")

@@ -12,6 +12,7 @@ import pytest
 
 from qwell.backends import Backend, Cancelled, Chunk, Logits
 from qwell.backends.registry import create_backend
+from qwell.backends.torch_options import TorchOptions
 
 N_CTX, N_SLOTS = 96, 3
 PROMPT = [257, *b"user\nWhat is it?", 258, 10, 257, *b"assistant\n"]
@@ -25,16 +26,31 @@ def tiny_pack(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_tiny_pack(tmp_path_factory.mktemp("packs") / "tiny.qpack", seed=1)
 
 
-@pytest.fixture(scope="module", params=["scripted", "transformers", "native"])
+@pytest.fixture(
+    scope="module", params=["scripted", "transformers", "without cache", "oracle", "native"]
+)
 def backend(request: pytest.FixtureRequest, tiny_pack: Path) -> Iterator[Backend]:
-    if request.param == "transformers":
-        pytest.importorskip("torch")
     with pytest.MonkeyPatch.context() as patch:
         # time in which another thread can get a word in
         patch.setenv("QWELL_SCRIPT", '{"prompt_delay_s": 0.001}')
-        built = create_backend(request.param, tiny_pack, n_ctx=N_CTX, n_slots=N_SLOTS, n_threads=1)
+        built = build(request.param, tiny_pack)
     yield built
     built.close()
+
+
+def build(name: str, pack: Path) -> Backend:
+    if name in ("scripted", "native"):
+        return create_backend(name, pack, n_ctx=N_CTX, n_slots=N_SLOTS, n_threads=1)
+    transformers = pytest.importorskip("qwell.backends.transformers")
+    if name == "oracle":
+        oracle: Backend = transformers.TransformersBackend.from_pack(
+            pack, n_ctx=N_CTX, n_slots=N_SLOTS, n_threads=1
+        )
+        return oracle
+    options = TorchOptions(use_cache=name == "transformers")
+    return create_backend(
+        "transformers", pack, n_ctx=N_CTX, n_slots=N_SLOTS, n_threads=1, torch_options=options
+    )
 
 
 def fill(backend: Backend, slot: int, tokens: list[int], start: int = 0) -> Logits:

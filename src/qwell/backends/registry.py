@@ -6,10 +6,19 @@ import os
 from pathlib import Path
 
 from qwell.backends import Backend
+from qwell.backends.torch_options import TorchOptions
 from qwell.errors import QwellError
 
 
-def create_backend(engine: str, path: Path, *, n_ctx: int, n_slots: int, n_threads: int) -> Backend:
+def create_backend(
+    engine: str,
+    path: Path,
+    *,
+    n_ctx: int,
+    n_slots: int,
+    n_threads: int,
+    torch_options: TorchOptions | None = None,
+) -> Backend:
     """The backend for a pack file; the scripted one needs no file.
 
     Raises QwellError when what the backend needs is missing, broken or too old.
@@ -20,10 +29,14 @@ def create_backend(engine: str, path: Path, *, n_ctx: int, n_slots: int, n_threa
         return ScriptedBackend(Script.from_environ(os.environ), n_ctx=n_ctx, n_slots=n_slots)
     try:
         if engine == "transformers":
-            from qwell.backends.transformers import TransformersBackend
+            from qwell.backends.transformers import GeneratingBackend, model_of
 
-            return TransformersBackend.from_pack(
-                path, n_ctx=n_ctx, n_slots=n_slots, n_threads=n_threads
+            return GeneratingBackend(
+                model_of(path),
+                n_ctx=n_ctx,
+                n_slots=n_slots,
+                n_threads=n_threads,
+                options=torch_options,
             )
         from qwell.backends.native import NativeBackend
 

@@ -7,11 +7,12 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from qwell.backends.memory import available_bytes, default_slots, kv_bytes, require_slots
 from qwell.backends.registry import create_backend
 from qwell.backends.threads import Threads, default_threads
+from qwell.backends.torch_options import TorchOptions
 from qwell.config import Settings
 from qwell.engine.engine import Engine
 from qwell.errors import QwellError
@@ -53,7 +54,12 @@ def load(settings: Settings, report: Report) -> Loaded:
     with ThreadPoolExecutor(1) as pool:  # both take long, and leave Python's lock alone
         building = pool.submit(_build_text, settings.engine, meta)
         backend = create_backend(
-            settings.engine, path, n_ctx=n_ctx, n_slots=n_slots, n_threads=threads.count
+            settings.engine,
+            path,
+            n_ctx=n_ctx,
+            n_slots=n_slots,
+            n_threads=threads.count,
+            torch_options=_torch_options(settings),
         )
         text = building.result()
     _check_vocabulary(text, backend.limits.n_vocab)
@@ -72,6 +78,14 @@ def load(settings: Settings, report: Report) -> Loaded:
     }
     engine = Engine(backend, text, default_max_tokens=settings.max_tokens or None)
     return Loaded(engine, model, backend.close)
+
+
+def _torch_options(settings: Settings) -> TorchOptions:
+    return TorchOptions(
+        cast("Literal['auto', 'float32', 'bfloat16']", settings.torch_dtype),
+        use_cache=settings.use_cache == "on",
+        compile=settings.torch_compile == "on",
+    )
 
 
 def _build_text(engine: str, meta: Mapping[str, Any]) -> Text:
