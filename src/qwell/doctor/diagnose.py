@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from qwell.doctor.catalogue import Catalogue, load
-from qwell.doctor.fault import Bilingual, Fault
+from qwell.doctor.fault import Bilingual, Fault, Harmless
 from qwell.doctor.finding import Finding, Status, Value
 from qwell.doctor.read import HARMLESS, Reading, read
 from qwell.doctor.search import search
@@ -27,6 +27,8 @@ FOLD_FROM, FOLD_MARGIN = 3.4, 2.6  # a cause needs this much, and may be this mu
 SHOWN, RIVALS = 3, 3
 LEAST_SHOWN = 0.08
 SYMPTOM_BESIDE_LOG = 0.6  # words count less where lines of a log name faults
+WORDS_BESIDE_HARMLESS = 0.4  # and still less where the log shows only harmless messages
+WORDS_OF_OTHERS = 0.3  # and little where they are about something else
 
 _WORKS = re.compile(
     r"works? (?:fine|well|normally|correctly|ok)|runs? (?:fine|normally)|everything works|chat works"
@@ -38,12 +40,24 @@ _WORKS = re.compile(
     re.IGNORECASE,
 )
 _ORDINARY = re.compile(
-    r"^\s*(?:(?:hi|hello|hey|thanks?|thank you|ok|okay|good (?:morning|evening)|你好|您好|谢谢|好的|嗨)\W*$"
-    r"|(?:please\s+|can you\s+|could you\s+)?(?:what(?:'s| is| are| does)|explain|describe|define|write|translate|summari[sz]e"
-    r"|give me|tell me|list|compare|show me|create|generate|teach|recommend|who|when was|how (?:do(?:es)? (?!my)|to |can i |many|much|far|old)"
-    r"|why (?:is|are|do|does) (?:the|a|an|people|we)\b|difference between|help me (?:write|learn|understand))"
-    r"|(?:请|帮我|麻烦|能不能|可以)?(?:你)?(?:帮我)?(?:用.{0,10})?(?:写|翻译|解释|介绍|总结|讲|推荐|列出|比较|说说|谈谈|概括|润色|生成|设计|教我|告诉我)"
-    r"|什么(?:是|叫)|.{1,24}(?:是什么(?:意思)?|有什么(?:区别|用|作用)|怎么(?:用|读|写|学)|的(?:区别|原理|作用|含义)))",
+    r"^\s*(?:(?:hi|hello|hey|thanks?|thank you|ok|okay|good (?:morning|evening)|你好|您好|谢谢|好的|嗨)\W*.{0,30}$"
+    r"|(?:please\s+|can you\s+|could you\s+|would you\s+)?(?:what(?:'s| is| are| does| do| was| would)|which|explain|describe"
+    r"|define|write|translate|summari[sz]e|give me|tell me|list|compare|show me|create|generate|teach|recommend|suggest|who"
+    r"|when (?:was|did|is)|where is|how (?:do(?:es)? |to |can (?:i|we|you) |many|much|far|old|long (?:does|is))"
+    r"|why (?:is|are|do|does|did) (?:the|a|an|people|we|it|my cat)\b|is it true|difference between|help me (?:write|learn|understand|with))"
+    r"|(?:请|帮我|麻烦|能不能|可以|我想)?(?:你)?(?:帮我)?(?:用.{0,10})?(?:写(?:一|个|首|段|篇|封|出)|翻译|解释|介绍|总结|讲(?:一|个|讲|解)|推荐"
+    r"|列出|比较|说说|谈谈|概括|润色|生成一|设计一|教我|告诉我|了解一下|把这)"
+    r"|什么(?:是|叫)|.{1,24}(?:是什么(?:意思)?|有什么(?:区别|用|作用|不同)|怎么(?:用|读|写|学|做)|的(?:区别|原理|作用|含义))"
+    r"|.{0,12}等于(?:几|多少)|为什么(?!我|.{0,30}(?:报错|失败|不了|打不开|连不上|没反应|这么慢|很慢|卡)))",
+    re.IGNORECASE,
+)
+_OUR_FIELD = re.compile(
+    r"model|llm|chat|completion|health|server|service|docker|container|compose|\bpod|kubernetes|k8s|\bapi\b|endpoint|token|prompt|\bcpu|\bgpu|cuda"
+    r"|python|\bpip\b|install|nginx|proxy|ollama|llama|qwen|gguf|web ?ui|\bui\b|page|browser|console|websocket|stream|\bsse\b|http"
+    r"|inference|generat|answer|repl(?:y|ies)|response|output|conversation|context|quanti|weights|download|hugging|batch|thread|memory"
+    r"|\bram\b|disk|port\b|firewall|database|sqlite|upgrad|image|vm\b|gradio|fastapi|uvicorn|\bapp\b|client|request|\blan\b|localhost|127\.0|subnet|wi-?fi|laptop|deploy|refresh|reload|version|error|question|message|remember|stop button|cmd\.exe|terminal|character|gcc|compil|intel|cores?\b|token|startup|log\b"
+    r"|模型|推理|对话|聊天|回答|回复|输出|服务|接口|容器|镜像|部署|启动|安装|下载|网页|页面|前端|后端|浏览器|控制台|端口|防火墙|代理|反代|证书"
+    r"|内存|磁盘|硬盘|显卡|线程|核|生成|提示词|上下文|分词|量化|缓存|日志|报错|编译|依赖|数据库|虚拟机|树莓派|流式|机器人|本机|局域网|公网|手机|英文|忘记|记不|首字|截断|上文|速度|刷新|接口|温度|会话|历史|cuda|写文章|聊|问什么|提问|多轮|字数|乱码|中文|升级|宿主机",
     re.IGNORECASE,
 )
 _TROUBLE = re.compile(
@@ -111,9 +125,11 @@ def diagnose_text(text: str, live: Iterable[Finding] = ()) -> Verdict:
     reading = read(text)
     findings = [*reading.findings, *live]
     none = _none_of(reading)
+    if is_ordinary(text, reading):
+        findings = list(live)
     candidates = _weigh(findings, load())
     if not is_ordinary(text, reading):
-        _add_words(candidates, reading)
+        _add_words(candidates, reading, none)
     verdict = _decide(candidates, none, findings, reading)
     ms = (time.perf_counter() - started) * 1000
     return Verdict(
@@ -138,10 +154,15 @@ def _none_of(reading: Reading) -> float:
     telling = any(
         finding.check.startswith(HARMLESS) and not _is_background(finding.check)
         for finding in reading.findings
-    )
+    ) or any(_said(entry, reading.prose) for entry in load().harmless)
     if _WORKS.search(reading.prose) and (telling or reading.has_log):
         return NONE_WORKS
     return NONE_HARMLESS if telling else NONE
+
+
+def _said(entry: Harmless, prose: str) -> bool:
+    """The person describes something harmless in their own words."""
+    return any(re.search(said, prose, re.IGNORECASE) for said in entry.said)
 
 
 def _is_background(check: str) -> bool:
@@ -186,10 +207,9 @@ def _add(diagnosis: Diagnosis, finding: Finding, weight: float) -> None:
     diagnosis.facts.update({k: v for k, v in facts.items() if k != "text"})
 
 
-def _add_words(candidates: dict[str, Diagnosis], reading: Reading) -> None:
+def _add_words(candidates: dict[str, Diagnosis], reading: Reading, none: float) -> None:
     """What the person says adds to what the log shows."""
-    named = any(diagnosis.score >= NONE for diagnosis in candidates.values())
-    share = SYMPTOM_BESIDE_LOG if named else 1.0
+    share = _share_of_words(candidates, reading, none)
     catalogue = load()
     for hit in search(reading.prose, reading.head):
         fault = catalogue.faults[hit.fault]
@@ -197,6 +217,16 @@ def _add_words(candidates: dict[str, Diagnosis], reading: Reading) -> None:
         diagnosis.score += share * hit.weight
         text = reading.prose.strip().partition("\n")[0][:200]
         diagnosis.proofs.append(Proof(0, text, "words", share * hit.weight))
+
+
+def _share_of_words(candidates: dict[str, Diagnosis], reading: Reading, none: float) -> float:
+    """How much words count: less beside a log that speaks, little where nothing is said of our
+    field or where the log shows only what is harmless."""
+    if not _OUR_FIELD.search(reading.prose):
+        return WORDS_OF_OTHERS
+    if any(diagnosis.score >= NONE for diagnosis in candidates.values()):
+        return SYMPTOM_BESIDE_LOG
+    return WORDS_BESIDE_HARMLESS if none > NONE else 1.0
 
 
 def _decide(
@@ -224,11 +254,7 @@ def _is_too_weak(shown: list[Diagnosis], none: float) -> bool:
 def _harmless_ids(findings: list[Finding], reading: Reading | None) -> list[str]:
     found = [f.check.removeprefix(HARMLESS) for f in findings if f.check.startswith(HARMLESS)]
     if reading:
-        found += [
-            entry.id
-            for entry in load().harmless
-            if any(re.search(said, reading.prose, re.IGNORECASE) for said in entry.said)
-        ]
+        found += [entry.id for entry in load().harmless if _said(entry, reading.prose)]
     return found
 
 

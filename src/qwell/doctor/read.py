@@ -5,6 +5,7 @@ Every hit becomes a Finding that cites its line. Whether a fault follows is not 
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,6 +19,12 @@ from qwell.doctor.redact import Redactor
 
 MOST_TRIES = 60  # lines on which one pattern is tried
 HARMLESS = "harmless."
+RETRY = "retry-then-success"
+_WORKED = re.compile(
+    r"\b(?:download|pull|load|start|connect)\w*.{0,40}\b(?:complete|completed|finished|done|ok|ready|established)\b"
+    r"|\b(?:ready|succeeded|successfully|success)\b|成功|完成|就绪",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +80,7 @@ def read(text: str, catalogue: Catalogue | None = None) -> Reading:
     redactor = Redactor()
     harmless = list(_harmless_hits(index, catalogue.harmless))
     innocent = {line.number for entry, line in harmless if not entry.background}
+    innocent |= _overcome(harmless, lines)
     findings = [_harmless_finding(entry, line, redactor) for entry, line in harmless]
     for fault in catalogue.faults.values():
         for signature in fault.signatures:
@@ -86,6 +94,12 @@ def read(text: str, catalogue: Catalogue | None = None) -> Reading:
         any(not line.is_prose for line in lines),
         redactor.receipt,
     )
+
+
+def _overcome(harmless: list[tuple[Harmless, Line]], lines: list[Line]) -> set[int]:
+    """Lines of retries after which it worked."""
+    worked = max((line.number for line in lines if _WORKED.search(line.text)), default=0)
+    return {line.number for entry, line in harmless if entry.id == RETRY and line.number < worked}
 
 
 def _find(

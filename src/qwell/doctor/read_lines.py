@@ -24,14 +24,23 @@ _PREFIX = re.compile(
     )""",
     re.VERBOSE,
 )
-_LOG = re.compile(
-    r"""^\s*(?:\[?\d{4}[-/]\d\d|\d\d:\d\d:\d\d|\d\d/\w{3}/\d{4}|\[[\w\s:.\-+]{3,40}\]|\{|\}|<\w|\$\s|\#\s|>\s?\d
+_LOG_START = re.compile(
+    r"""\s*(?:\[?\d{4}[-/]\d\d|\d\d:\d\d:\d\d|\d\d/\w{3}/\d{4}|\[[\w\s:.\-+]{3,40}\]|[{}<$\#|^*]|>\s?\d
       |[\w.\-]+@[\w.\-]+[:\s]|(?:INFO|WARN(?:ING)?|ERROR|DEBUG|FATAL|CRITICAL|TRACE|NOTICE|ERR|E\d{4})\b
-      |File\s"|Traceback|at\s\S+\s?\(|\^+\s*$|---?>|\|\s|Step\s\d|docker\s|pip\s|curl\s|Collecting\s|[a-z]+=\S+\s\w+=)
-    |\b\w*(?:Error|Exception|Warning)\b\s?[:(]|Errno|\berrno\b|https?://\S+:\d+|net::|\b0x[0-9a-f]{4}
-    |\b[A-Z]{2,}_[A-Z_]{3,}\b|[\w\]]+\s?[=:]\s?["'{\[]|\.(?:py|js|ts|cpp|go|rs|so|sh)\b.{0,6}[:"\d)]|::\w+|\w\(\)|exited\swith
-    |"(?:GET|POST|PUT|HEAD|OPTIONS|DELETE)\s|\s{6,}\S""",
+      |File\s"|Traceback|at\s\S+\s?\(|---?>|Step\s\d|(?:docker|pip|curl|npm|sudo|kernel)[\s:](?:run|install|ERR|-|\w+:)
+      |Collecting\s|\w+=\S+\s\w+=|(?:[\w.]*(?:Error|Exception|Warning))\b\s?[:(]|\s{6,}\S|\S+:\d+\s)""",
     re.VERBOSE,
+)
+_LOG_ANYWHERE = re.compile(
+    r"""\b\w*(?:Error|Exception|Warning)\b\s?[:(]|Errno|\berrno\b|https?://\S+:\d+|net::|\b0x[0-9a-f]{4}
+    |\b[A-Z]{2,}_[A-Z_]{3,}\b|[\w\]]+\s?[=:]\s?["'{\[]|\.(?:py|js|ts|cpp|go|rs|so|sh)\b.{0,6}[:"\d)]|::\w+|\w\(\)|exited\swith
+    |"(?:GET|POST|PUT|HEAD|OPTIONS|DELETE)\s""",
+    re.VERBOSE,
+)
+_FUNCTION_WORDS = re.compile(
+    r"\b(?:the|a|an|is|are|was|my|our|your|when|but|it|its|and|i|we|you|what|why|how|there|this|that"
+    r"|only|after|before|while|every|each|always|never|although|because|if|does|doesn't|don't|can't)\b",
+    re.IGNORECASE,
 )
 _CJK = re.compile(r"[\u4e00-\u9fff]")
 _SENTENCE = re.compile(r"[A-Za-z'’]+[ ,;]+[A-Za-z'’]+[ ,;]+[A-Za-z'’]+")
@@ -117,11 +126,16 @@ def _from_json(text: str) -> str:
 
 def _is_prose(text: str) -> bool:
     """A person wrote it: words in a sentence, or Chinese that is no message of a program."""
-    if _LOG.search(text):
-        return len(_CJK.findall(text)) > 0.3 * len(text)
     n_chinese = len(_CJK.findall(text))
-    return n_chinese >= 2 or _SENTENCE.search(text) is not None or _is_short_words(text)
+    function_words = {word.lower() for word in _FUNCTION_WORDS.findall(text)}
+    if _LOG_START.match(text):
+        return n_chinese > 0.3 * len(text) or len(function_words) >= 4
+    if _LOG_ANYWHERE.search(text):
+        n_words = text.count(" ")
+        return n_chinese > 0.15 * len(text) or len(function_words) >= (1 if n_words > 9 else 2)
+    return n_chinese >= 2 or bool(_SENTENCE.search(text)) or _is_short(text)
 
 
-def _is_short_words(text: str) -> bool:
-    return len(text) < 60 and text.replace(" ", "").replace("?", "").isalpha()
+def _is_short(text: str) -> bool:
+    """A few words without the signs that programs write."""
+    return len(text) < 60 and not set(text) & set('=:[]{}<>|/\\"')

@@ -14,15 +14,77 @@ from dataclasses import dataclass
 from functools import cache
 
 from qwell.doctor.catalogue import Catalogue, load
-from qwell.doctor.fault import Fault
+from qwell.doctor.fault import Fault, Rule
 
 SECOND_RULE = 0.25  # what a further rule adds, as a share of its weight
 SIMILARITY = 3.0  # log-odds of a text that says just what a phrase says
+ENOUGH_TERMS = 8
 _K1, _B = 1.2, 0.4  # the customary constants of BM25, shorter texts preferred little
 _CONTEXT = frozenset({"container", "k8s", "windows", "selinux", "localhost", "proxy", "arch"})
 _WORD = re.compile(r"[a-z0-9_]+|[\u4e00-\u9fff]+")
 _STOP = frozenset(
-    ["the", "a", "an", "is", "are", "was", "were", "be", "to", "of", "in", "on", "at", "it", "its", "i", "my", "me", "we", "our", "you", "your", "and", "or", "but", "with", "for", "from", "by", "as", "that", "this", "so", "do", "does", "did", "has", "have", "had", "not", "no", "if", "when", "then", "there", "what", "why", "how", "can", "will", "just", "very", "all", "any", "one", "some", "after", "before", "into", "than"]
+    [
+        "the",
+        "a",
+        "an",
+        "is",
+        "are",
+        "was",
+        "were",
+        "be",
+        "to",
+        "of",
+        "in",
+        "on",
+        "at",
+        "it",
+        "its",
+        "i",
+        "my",
+        "me",
+        "we",
+        "our",
+        "you",
+        "your",
+        "and",
+        "or",
+        "but",
+        "with",
+        "for",
+        "from",
+        "by",
+        "as",
+        "that",
+        "this",
+        "so",
+        "do",
+        "does",
+        "did",
+        "has",
+        "have",
+        "had",
+        "not",
+        "no",
+        "if",
+        "when",
+        "then",
+        "there",
+        "what",
+        "why",
+        "how",
+        "can",
+        "will",
+        "just",
+        "very",
+        "all",
+        "any",
+        "one",
+        "some",
+        "after",
+        "before",
+        "into",
+        "than",
+    ]
 )
 
 
@@ -69,12 +131,20 @@ def _concept(patterns: tuple[str, ...]) -> re.Pattern[str]:
 
 def _by_rules(fault: Fault, concepts: frozenset[str]) -> tuple[float, tuple[str, ...]]:
     """The weight of the best rule and a share of the others, and the best rule's concepts."""
-    matching = [rule for rule in fault.rules if concepts.issuperset(rule.concepts)]
+    matching = [rule for rule in fault.rules if _holds(rule, concepts)]
     if not matching:
         return 0.0, ()
     matching.sort(key=lambda rule: -rule.weight)
     rest = sum(rule.weight for rule in matching[1:3])
     return matching[0].weight + SECOND_RULE * rest, matching[0].concepts
+
+
+def _holds(rule: Rule, concepts: frozenset[str]) -> bool:
+    """All concepts are there; one that is written with a minus is not."""
+    return all(
+        (name[1:] not in concepts) if name[0] == "-" else (name in concepts)
+        for name in rule.concepts
+    )
 
 
 def terms(text: str) -> list[str]:
@@ -116,12 +186,14 @@ class Bm25:
     def similarities(self, query: str) -> dict[str, float]:
         """Scores relative to a text that would hold every term of the query."""
         wanted = set(terms(query))
+        known = sum(term in self._idf for term in wanted)
+        share = min(1.0, known / ENOUGH_TERMS)  # two words in common say little
         best = sum(self._idf.get(term, 0.0) for term in wanted) * (_K1 + 1) / 1.6
         scores: dict[int, float] = {}
         for term in wanted:
             for which, gain in self._postings.get(term, ()):
                 scores[which] = scores.get(which, 0.0) + gain
-        return {self._names[which]: score / best for which, score in scores.items() if best}
+        return {self._names[which]: share * score / best for which, score in scores.items() if best}
 
 
 def fault_texts(faults: Iterable[Fault]) -> dict[str, str]:
