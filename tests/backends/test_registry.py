@@ -5,16 +5,25 @@ from pathlib import Path
 
 import pytest
 
-from qwell.backends.registry import create_backend, import_failed
+from qwell.backends.registry import create_backend, import_failed, require_engine
 from qwell.errors import QwellError
 
 
 def test_a_missing_package_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
     monkeypatch.delitem(sys.modules, "qwell.backends.transformers", raising=False)
-    with pytest.raises(QwellError, match=r"pip install.*qwell\[transformers\]") as caught:
-        create_backend("transformers", Path("x.qpack"), n_ctx=32, n_slots=1, n_threads=1)
-    assert caught.value.fault == "python-module-missing"
+    for ask in (
+        lambda: create_backend("transformers", Path("x"), n_ctx=32, n_slots=1, n_threads=1),
+        lambda: require_engine("transformers"),
+    ):
+        with pytest.raises(QwellError, match=r"pip install.*qwell\[transformers\]") as caught:
+            ask()
+        assert caught.value.fault == "python-module-missing"
+
+
+@pytest.mark.parametrize("engine", ["native", "scripted"])
+def test_an_engine_that_is_there_passes(engine: str) -> None:
+    require_engine(engine)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from pathlib import Path
 
@@ -41,6 +42,18 @@ def create_backend(
         from qwell.backends.native import NativeBackend
 
         return NativeBackend(path, n_ctx=n_ctx, n_slots=n_slots, n_threads=n_threads)
+    except ImportError as error:
+        raise import_failed(engine, error) from error
+
+
+def require_engine(engine: str) -> None:
+    """Import what the backend needs, before hundreds of megabytes are fetched for it.
+
+    Raises QwellError as create_backend does.
+    """
+    try:
+        if engine != "scripted":
+            importlib.import_module(f"qwell.backends.{engine}")
     except ImportError as error:
         raise import_failed(engine, error) from error
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from qwell.backends.memory import available_bytes, default_slots, kv_bytes, require_slots
-from qwell.backends.registry import create_backend
+from qwell.backends.registry import create_backend, require_engine
 from qwell.backends.threads import Threads, default_threads
 from qwell.backends.torch_options import TorchOptions
 from qwell.config import Settings
@@ -44,6 +44,7 @@ def load(settings: Settings, report: Report) -> Loaded:
     """Fetch, pack, map. Raises QwellError for everything a person can mend."""
     started = time.monotonic()
     meta: Mapping[str, Any]
+    require_engine(settings.engine)
     if settings.engine == "scripted":
         path, meta = Path(), _load_script()
     else:
