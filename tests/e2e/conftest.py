@@ -88,7 +88,8 @@ class Visit:
 @contextmanager
 def running_server(port: int, log: Path, *args: str, **script: Any) -> Iterator[str]:
     """`qwell serve` until the model can answer or has failed for good."""
-    command = [sys.executable, "-m", "qwell", "serve", "--port", str(port), *args]
+    own = ("--port", str(port), "--data-dir", str(log.parent / "data"))
+    command = [sys.executable, "-m", "qwell", "serve", *own, *args]
     environ = os.environ | {"QWELL_SCRIPT": json.dumps(script)}
     with log.open("wb") as output:
         process = subprocess.Popen(command, env=environ, stdout=output, stderr=output)
@@ -138,9 +139,20 @@ def serve(free_port: int, tmp_path: Path) -> Iterator[Serve]:
         yield start
 
 
+@pytest.fixture
+def echo_url(echo_server: str) -> str:
+    """A shared server without conversations that says what it is told, unless told to explode."""
+    base = f"{echo_server}/api/conversations"
+    with urllib.request.urlopen(base, timeout=30) as response:
+        kept = json.load(response)["conversations"]
+    for conversation in kept:
+        delete = urllib.request.Request(f"{base}/{conversation['id']}", method="DELETE")
+        urllib.request.urlopen(delete, timeout=30).close()
+    return echo_server
+
+
 @pytest.fixture(scope="session")
-def echo_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A shared server that says what it is told, unless it is told to explode."""
+def echo_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])

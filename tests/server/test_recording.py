@@ -158,7 +158,9 @@ async def test_text_is_stored_before_the_answer_has_ended(
         async with asyncio.timeout(10):
             while (await stored(api))[-1]["content"] != "half":
                 pass  # the store can only be asked
-        assert (await stored(api))[-1]["state"] == "partial"
+        answer = (await stored(api))[-1]
+        assert answer["state"] == "partial"
+        assert (await api.get(f"/api/streams/{answer['stream']}")).status_code == 200
 
 
 async def test_a_server_that_stops_stores_its_answers(

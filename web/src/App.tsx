@@ -9,11 +9,12 @@ import { CrashGuard } from "./components/CrashGuard";
 import { PageHeader } from "./components/PageHeader";
 import { ReadyBanner } from "./components/ReadyBanner";
 import { ThreadView } from "./components/ThreadView";
-import { UndoBar } from "./components/UndoBar";
-import { useConversations } from "./conversations";
+import { Toast } from "./components/Toast";
+import { WithCode } from "./components/WithCode";
+import { useConversations, type Keeping } from "./conversations";
 import { TextsContext, useLanguage, useTexts } from "./i18n";
 import { useServerState } from "./server_state";
-import { currentConversation, isRunning, type Conversation } from "./state";
+import { canContinue, currentConversation, isRunning, lastTurn, type Conversation } from "./state";
 import { themeConfig, useTheme } from "./theme";
 
 export function App(): JSX.Element {
@@ -52,10 +53,18 @@ function Chat({ header }: { header: HeaderChoices }): JSX.Element {
           <div className="chat">
             <PageHeader server={server} onMenu={openMenu} {...header} />
             <ReadyBanner readiness={server.readiness} />
-            {!chats.isStored && <StorageWarning />}
-            <ThreadView key={chats.state.currentId} conversation={conversation} onAsk={chats.ask} onAskAgain={chats.askAgain} />
+            <KeepingBanner keeping={chats.keeping} />
+            <ThreadView
+              key={chats.state.currentId}
+              conversation={conversation}
+              onAsk={chats.ask}
+              onEdit={chats.edit}
+              onAskAgain={chats.askAgain}
+              onShow={chats.show}
+            />
             <Composer
-              isRunning={isRunning(conversation?.turns.at(-1))}
+              isRunning={isRunning(lastTurn(conversation))}
+              canAsk={canContinue(conversation)}
               onAsk={chats.ask}
               onStop={chats.stop}
             />
@@ -74,8 +83,11 @@ interface SidebarProps {
 /** The list beside the chat, or in a drawer where there is no room beside it. */
 function Sidebar({ chats, children }: SidebarProps): JSX.Element {
   const [isOpen, setIsOpen] = useState(false);
+  const texts = useTexts();
   const [deleted, setDeleted] = useState<Conversation | null>(null);
+  const [remark, setRemark] = useState<string | null>(null);
   const forget = useCallback(() => setDeleted(null), []);
+  const forgetRemark = useCallback(() => setRemark(null), []);
   const list = (
     <ConversationList
       conversations={chats.state.conversations}
@@ -84,10 +96,19 @@ function Sidebar({ chats, children }: SidebarProps): JSX.Element {
         chats.open(id);
         setIsOpen(false);
       }}
+      onOpenHit={(hit, turnId) => {
+        chats.openHit(hit, turnId);
+        setIsOpen(false);
+      }}
       onRename={chats.rename}
       onRemove={(conversation) => {
         chats.remove(conversation.id);
         setDeleted(conversation);
+      }}
+      onImported={(text) => {
+        forget();
+        setRemark(text);
+        chats.refresh();
       }}
     />
   );
@@ -107,20 +128,48 @@ function Sidebar({ chats, children }: SidebarProps): JSX.Element {
       </Drawer>
       {children(() => setIsOpen(true))}
       {deleted && (
-        <UndoBar
+        <Toast
           key={deleted.id}
+          text={texts.deleted}
           onExpire={forget}
-          onUndo={() => {
-            chats.restore(deleted);
-            forget();
+          action={{
+            label: texts.undo,
+            onClick: () => {
+              chats.restore(deleted);
+              forget();
+            },
           }}
         />
       )}
+      {remark !== null && !deleted && <Toast key={remark} text={remark} onExpire={forgetRemark} />}
     </>
   );
 }
 
-function StorageWarning(): JSX.Element {
+/** Says where chats are kept when it is not where they should be. */
+function KeepingBanner({ keeping }: { keeping: Keeping }): JSX.Element | null {
   const texts = useTexts();
-  return <Alert className="banner" banner type="warning" title={texts.storageFull} />;
+  const { problem, isCopied } = keeping;
+  if (!problem) return null;
+  return (
+    <Alert
+      className="banner"
+      banner
+      type="warning"
+      title={isCopied ? texts.unsavedChats : texts.storageFull}
+      description={
+        <>
+          <p>
+            <strong>{texts.faults[problem.code] ?? texts.failures[problem.code]?.title ?? problem.title}: </strong>
+            <WithCode text={problem.cause} />
+          </p>
+          <p>
+            <strong>{texts.fix}: </strong>
+            <WithCode text={problem.fix} />
+          </p>
+          <code>{problem.code}</code>
+        </>
+      }
+    />
+  );
 }

@@ -5,6 +5,7 @@
  * the answer being written. Knows nothing of the network, of storage or of time.
  */
 
+import { branchTo, leafBelow, shownTurns } from "./branches";
 import type { Failure, Notice, Reason, StreamEvent, Timings, Usage } from "./stream/events";
 
 export type Stage =
@@ -21,12 +22,14 @@ export type Progress =
 
 export interface Question {
   id: string;
+  parent: string | null; // the answer that it follows
   role: "user";
   content: string;
 }
 
 export interface Answer {
   id: string;
+  parent: string | null; // the question that it answers
   role: "assistant";
   content: string;
   progress: Progress;
@@ -35,11 +38,18 @@ export interface Answer {
 
 export type Turn = Question | Answer;
 
-export interface Conversation {
+/** What a list shows of a conversation. */
+export interface Summary {
   id: string;
   title: string;
   updatedAt: number; // ms since 1970
-  turns: readonly Turn[];
+  shown: string | null; // the last turn of the branch that is shown
+}
+
+export interface Conversation extends Summary {
+  turns: readonly Turn[]; // of all branches, each after its parent
+  isWhole: boolean; // false: the newest turns are on the server only
+  isUnsaved: boolean; // the server misses something of it
 }
 
 export interface State {
@@ -49,12 +59,15 @@ export interface State {
 
 export type Action =
   | { type: "loaded"; conversations: readonly Conversation[] }
+  | { type: "listed"; summaries: readonly Summary[] }
+  | { type: "fetched"; id: string; turns: readonly Turn[] }
+  | { type: "saved"; ids: readonly string[] }
   | { type: "opened"; id: string | null }
   | { type: "renamed"; id: string; title: string }
-  | { type: "deleted"; id: string }
+  | { type: "deleted"; ids: readonly string[] }
   | { type: "restored"; conversation: Conversation }
+  | { type: "showed"; id: string; turnId: string }
   | { type: "asked"; conversationId: string; question: Question; answerId: string; at: number }
-  | { type: "asked again"; conversationId: string; answerId: string; at: number }
   | { type: "received"; conversationId: string; answerId: string; events: readonly StreamEvent[]; at: number };
 
 export const EMPTY: State = { conversations: [], currentId: null };
@@ -65,29 +78,39 @@ export function reduce(state: State, action: Action): State {
   switch (action.type) {
     case "loaded":
       return { ...state, conversations: sorted(action.conversations.map(settle)) };
+    case "listed":
+      return { ...state, conversations: merge(state.conversations, action.summaries) };
+    case "fetched":
+      return change(state, action.id, (it) =>
+        it.turns.some(isRunning) ? it : whole(it, union(action.turns, it.turns)),
+      );
+    case "saved":
+      return {
+        ...state,
+        conversations: state.conversations.map((it) =>
+          it.isUnsaved && action.ids.includes(it.id) ? { ...it, isUnsaved: false } : it,
+        ),
+      };
     case "opened":
       return { ...state, currentId: action.id };
     case "renamed":
       return change(state, action.id, (it) => ({ ...it, title: action.title }));
     case "deleted":
       return {
-        conversations: state.conversations.filter((it) => it.id !== action.id),
-        currentId: state.currentId === action.id ? null : state.currentId,
+        conversations: state.conversations.filter((it) => !action.ids.includes(it.id)),
+        currentId: action.ids.includes(state.currentId ?? "") ? null : state.currentId,
       };
     case "restored":
       return { ...state, conversations: sorted([...state.conversations, action.conversation]) };
+    case "showed":
+      return change(state, action.id, (it) => ({ ...it, shown: leafBelow(it.turns, action.turnId) }));
     case "asked":
       return ask(state, action);
-    case "asked again":
-      return change(state, action.conversationId, (it) => ({
-        ...it,
-        updatedAt: action.at,
-        turns: [...historyBefore(it, action.answerId), blankAnswer(action.answerId)],
-      }));
     case "received":
       return change(state, action.conversationId, (it) => ({
         ...it,
         updatedAt: action.at,
+        isUnsaved: it.isUnsaved || action.events.some(mayBeUnsaved),
         turns: it.turns.map((turn) =>
           turn.id === action.answerId && turn.role === "assistant"
             ? action.events.reduce(receive, turn)
@@ -135,10 +158,19 @@ export function currentConversation(state: State): Conversation | undefined {
   return state.conversations.find((it) => it.id === state.currentId);
 }
 
-/** The turns that an answer answers. */
-export function historyBefore(conversation: Conversation, answerId: string): readonly Turn[] {
-  const at = conversation.turns.findIndex((turn) => turn.id === answerId);
-  return at < 0 ? conversation.turns : conversation.turns.slice(0, at);
+/** The last turn that is shown; undefined in an empty conversation. */
+export function lastTurn(conversation: Conversation | undefined): Turn | undefined {
+  return conversation && shownTurns(conversation).at(-1);
+}
+
+/** False while the turns to go on from have not been fetched. */
+export function canContinue(conversation: Conversation | undefined): boolean {
+  return !conversation || conversation.shown === null || lastTurn(conversation) !== undefined;
+}
+
+/** The turns that a question follows, and the question. */
+export function historyOf(turns: readonly Turn[], question: Question): readonly Turn[] {
+  return [...branchTo(turns, question.parent), question];
 }
 
 /** What is sent to the model: answers that never came are left out. */
@@ -146,21 +178,33 @@ export function toMessages(turns: readonly Turn[]): { role: Turn["role"]; conten
   return turns.filter(({ content }) => content !== "").map(({ role, content }) => ({ role, content }));
 }
 
+/** A question that is there already is asked again: its answer is one more version. */
 function ask(state: State, action: Extract<Action, { type: "asked" }>): State {
   const { conversationId, question, answerId, at } = action;
   const known = state.conversations.find((it) => it.id === conversationId);
-  const base = known ?? { id: conversationId, title: titleOf(question.content), turns: [] };
-  const turns = [...base.turns, question, blankAnswer(answerId)];
+  const base = known ?? begun(conversationId, titleOf(question.content), at);
+  const isKnown = base.turns.some(({ id }) => id === question.id);
+  const turns = [...base.turns, ...(isKnown ? [] : [question]), blankAnswer(answerId, question.id)];
   const others = state.conversations.filter((it) => it !== known);
   return {
-    conversations: [{ ...base, updatedAt: at, turns }, ...others],
+    conversations: [{ ...base, updatedAt: at, turns, shown: answerId }, ...others],
     currentId: conversationId,
   };
 }
 
-function blankAnswer(id: string): Answer {
+function begun(id: string, title: string, at: number): Conversation {
+  return { id, title, updatedAt: at, shown: null, turns: [], isWhole: true, isUnsaved: false };
+}
+
+export function blankAnswer(id: string, parent: string): Answer {
   const progress: Progress = { name: "waiting", stage: { name: "connecting" } };
-  return { id, role: "assistant", content: "", progress, notices: [] };
+  return { id, parent, role: "assistant", content: "", progress, notices: [] };
+}
+
+/** What the server did not say, or said could not be saved, it may miss. Asking it costs little. */
+function mayBeUnsaved(event: StreamEvent): boolean {
+  if (event.type === "done") return event.reason === "cancelled";
+  return event.type === "error" || (event.type === "notice" && event.detail.saved === false);
 }
 
 function titleOf(content: string): string {
@@ -182,6 +226,35 @@ function settle(conversation: Conversation): Conversation {
     return { ...turn, progress: { name: "done", reason: "interrupted", usage: null, timings: null } };
   });
   return { ...conversation, turns };
+}
+
+/** The server's list over what is known here. What changed there meanwhile must be fetched. */
+function merge(known: readonly Conversation[], summaries: readonly Summary[]): readonly Conversation[] {
+  const byId = new Map(known.map((it) => [it.id, it]));
+  for (const summary of summaries) {
+    const old = byId.get(summary.id);
+    if (!old) {
+      byId.set(summary.id, { ...summary, turns: [], isWhole: false, isUnsaved: false });
+    } else if (!old.turns.some(isRunning) && !old.isUnsaved && differs(old, summary)) {
+      byId.set(summary.id, { ...old, ...summary, isWhole: false });
+    }
+  }
+  return sorted([...byId.values()]);
+}
+
+/** shown may have been a turn in the middle, found by a search before the turns were here. */
+function whole(it: Conversation, turns: readonly Turn[]): Conversation {
+  return { ...it, turns, shown: it.shown && leafBelow(turns, it.shown), isWhole: true };
+}
+
+/** What the server has, and what it misses. */
+function union(stored: readonly Turn[], known: readonly Turn[]): readonly Turn[] {
+  const ids = new Set(stored.map(({ id }) => id));
+  return [...stored, ...known.filter(({ id }) => !ids.has(id))];
+}
+
+function differs(old: Conversation, summary: Summary): boolean {
+  return old.title !== summary.title || old.updatedAt !== summary.updatedAt || old.shown !== summary.shown;
 }
 
 function sorted(conversations: readonly Conversation[]): readonly Conversation[] {

@@ -2,7 +2,7 @@ import { expect, test, vi } from "vitest";
 import { Saver } from "../src/saver";
 import type { Conversation } from "../src/state";
 
-const chat = (id: string): Conversation => ({ id, title: id, updatedAt: 1, turns: [] });
+const chat = (id: string): Conversation => ({ id, title: id, updatedAt: 1, shown: null, turns: [], isWhole: true, isUnsaved: false });
 
 function setUp(stored: Conversation[], save = vi.fn(async () => undefined)) {
   const remove = vi.fn(async () => undefined);

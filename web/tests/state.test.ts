@@ -1,5 +1,18 @@
 import { expect, test } from "vitest";
-import { EMPTY, isRunning, reduce, toMessages, type Action, type Answer, type State } from "../src/state";
+import { shownTurns } from "../src/branches";
+import {
+  canContinue,
+  EMPTY,
+  historyOf,
+  isRunning,
+  reduce,
+  toMessages,
+  type Action,
+  type Answer,
+  type Question,
+  type State,
+  type Turn,
+} from "../src/state";
 import type { StreamEvent } from "../src/stream/events";
 
 const USAGE = { prompt_tokens: 5, cached_tokens: 0, completion_tokens: 2 };
@@ -11,8 +24,20 @@ function play(...actions: Action[]): State {
 }
 
 function asked(content: string, n = 1): Action {
-  const question = { id: `q${n}`, role: "user" as const, content };
+  const parent = n > 1 ? `a${n - 1}` : null;
+  const question: Question = { id: `q${n}`, parent, role: "user", content };
   return { type: "asked", conversationId: "c", question, answerId: `a${n}`, at: n };
+}
+
+/** The same question once more, for an answer of this id. */
+function askedAgain(state: State, questionId: string, answerId: string): State {
+  const question = state.conversations[0]?.turns.find(({ id }) => id === questionId) as Question;
+  return reduce(state, { type: "asked", conversationId: "c", question, answerId, at: 10 });
+}
+
+function shown(state: State): string[] {
+  const [conversation] = state.conversations;
+  return conversation ? shownTurns(conversation).map(({ id }) => id) : [];
 }
 
 function received(answerId: string, ...events: StreamEvent[]): Action {
@@ -76,21 +101,24 @@ test("a failure is kept with its cause and fix", () => {
   });
 });
 
-test("asking again replaces the answer and what came after", () => {
-  const state = play(
+test("asking again shows a new answer and keeps the old one with what came after", () => {
+  const before = play(
     asked("one"),
     received("a1", delta("x"), DONE),
     asked("two", 2),
     received("a2", delta("y"), DONE),
-    { type: "asked again", conversationId: "c", answerId: "a1", at: 10 },
   );
-  expect(state.conversations[0]?.turns.map(({ id }) => id)).toEqual(["q1", "a1"]);
+  const state = askedAgain(before, "q1", "b1");
+  expect(shown(state)).toEqual(["q1", "b1"]);
   expect(isRunning(lastAnswer(state))).toBe(true);
+  const back = reduce(state, { type: "showed", id: "c", turnId: "a1" });
+  expect(shown(back)).toEqual(["q1", "a1", "q2", "a2"]);
 });
 
 test("the history sent leaves out answers that never came", () => {
   const state = play(asked("one"), received("a1", DONE), asked("two", 2));
-  expect(toMessages(state.conversations[0]?.turns ?? [])).toEqual([
+  const turns = state.conversations[0]?.turns ?? [];
+  expect(toMessages(historyOf(turns, turns[2] as Question))).toEqual([
     { role: "user", content: "one" },
     { role: "user", content: "two" },
   ]);
@@ -105,8 +133,64 @@ test("an answer that was being written when the page closed is over", () => {
 test("a deleted conversation can be brought back", () => {
   const before = play(asked("hi"));
   const [conversation] = before.conversations;
-  const deleted = reduce(before, { type: "deleted", id: "c" });
+  const deleted = reduce(before, { type: "deleted", ids: ["c"] });
   expect(deleted).toEqual(EMPTY);
   if (!conversation) throw new Error("no conversation");
   expect(reduce(deleted, { type: "restored", conversation }).conversations).toEqual([conversation]);
+});
+
+const SUMMARY = { id: "c", title: "hi", updatedAt: 50, shown: "a1" };
+const TURNS: Turn[] = [
+  { id: "q1", parent: null, role: "user", content: "hi" },
+  {
+    id: "a1",
+    parent: "q1",
+    role: "assistant",
+    content: "hello",
+    progress: { name: "done", reason: "stop", usage: null, timings: null },
+    notices: [],
+  },
+];
+
+test("what the server lists is there at once, and its turns when they are fetched", () => {
+  const listed = play({ type: "listed", summaries: [SUMMARY] });
+  expect(listed.conversations[0]).toMatchObject({ title: "hi", isWhole: false, turns: [] });
+  expect(canContinue(listed.conversations[0])).toBe(false);
+  const fetched = reduce(listed, { type: "fetched", id: "c", turns: TURNS });
+  expect(shown(fetched)).toEqual(["q1", "a1"]);
+  expect(canContinue(fetched.conversations[0])).toBe(true);
+});
+
+test("what changed on the server is fetched again, the copy stays until then", () => {
+  const known = play({ type: "listed", summaries: [SUMMARY] }, { type: "fetched", id: "c", turns: TURNS });
+  expect(reduce(known, { type: "listed", summaries: [SUMMARY] }).conversations[0]?.isWhole).toBe(true);
+  const changed = reduce(known, { type: "listed", summaries: [{ ...SUMMARY, updatedAt: 51 }] });
+  expect(changed.conversations[0]).toMatchObject({ isWhole: false, turns: TURNS });
+});
+
+test("a list does not touch an answer that is being written, or what is not saved", () => {
+  const running = play(asked("hi"));
+  expect(reduce(running, { type: "listed", summaries: [SUMMARY] }).conversations).toEqual(running.conversations);
+  const notice: StreamEvent = { seq: 1, type: "notice", code: "disk-full", detail: { saved: false } };
+  const unsaved = play(asked("hi"), received("a1", notice, DONE));
+  expect(unsaved.conversations[0]?.isUnsaved).toBe(true);
+  expect(reduce(unsaved, { type: "listed", summaries: [SUMMARY] }).conversations).toEqual(unsaved.conversations);
+  const saved = reduce(unsaved, { type: "saved", ids: ["c"] });
+  expect(saved.conversations[0]?.isUnsaved).toBe(false);
+});
+
+test("fetching keeps turns that only this page knows", () => {
+  const known = play(asked("hi"), received("a1", DONE), asked("more", 2), received("a2", DONE));
+  const fetched = reduce(known, { type: "fetched", id: "c", turns: TURNS });
+  expect(shown(fetched)).toEqual(["q1", "a1", "q2", "a2"]);
+});
+
+test("a hit in the middle of a branch shows the branch to its end", () => {
+  const state = play(
+    { type: "listed", summaries: [SUMMARY] },
+    { type: "opened", id: "c" },
+    { type: "showed", id: "c", turnId: "q1" },
+    { type: "fetched", id: "c", turns: TURNS },
+  );
+  expect(shown(state)).toEqual(["q1", "a1"]);
 });

@@ -31,7 +31,9 @@ from qwell.server.conversation_schemas import (
     summary,
 )
 from qwell.server.schemas import from_validation
+from qwell.server.streams import Streams
 from qwell.store import StoreKeeper
+from qwell.store.records import Message
 
 if TYPE_CHECKING:
     from qwell.store.store import Store
@@ -147,10 +149,15 @@ async def messages(
     after: Annotated[int, Query(ge=0, lt=2**63)] = 0,
     limit: Limit = MAX_PAGE,
 ) -> JSONResponse:
-    """Messages of all branches in the order they came; `next` is `after` of the next page."""
+    """Messages of all branches in the order they came; `next` is `after` of the next page.
+
+    An answer that is being written names its `stream`, to be followed at /api/streams/{stream}.
+    """
     store = await store_of(request)
     page = await store.messages.page(conversation_id, after=after, limit=limit)
-    return _json({"messages": [message_body(it) for it in page.messages], "next": page.next})
+    streams: Streams = request.app.state.streams
+    bodies = [message_body(it) | _stream_of(it, streams) for it in page.messages]
+    return _json({"messages": bodies, "next": page.next})
 
 
 @router.get("/{conversation_id}/export")
@@ -170,6 +177,11 @@ async def export_one(
     text = markdown_file.write(tree.conversation.title, said)
     headers = _as_file(tree.conversation.title, "md")
     return Response(text, 200, headers, f"{_MARKDOWN}; charset=utf-8")
+
+
+def _stream_of(message: Message, streams: Streams) -> dict[str, str]:
+    stream = streams.of_request(message.request_id) if message.state == "partial" else None
+    return {"stream": stream.id} if stream else {}
 
 
 def _json(body: Any, status: int = 200) -> JSONResponse:

@@ -57,7 +57,9 @@ function Content({ answer, onRetry }: ContentProps): JSX.Element {
 
 /** What the reader should know about this answer, each thing once. */
 function remarks({ notices, progress }: Answer, texts: Texts): string[] {
-  const all = notices.map(({ code }) => texts.notices[code] ?? code);
+  const all = notices.map(({ code, detail }) =>
+    detail.saved === false ? texts.unsavedAnswer(texts.faults[code] ?? code) : (texts.notices[code] ?? code),
+  );
   if (progress.name === "done") all.push(texts.reasons[progress.reason]);
   return [...new Set(all)].filter((remark) => remark !== "");
 }

@@ -6,15 +6,16 @@ import { useTexts } from "../i18n";
 
 interface Props {
   isRunning: boolean;
+  canAsk: boolean; // false while the conversation has not been fetched
   onAsk: (content: string) => void;
   onStop: () => void;
 }
 
-export function Composer({ isRunning, onAsk, onStop }: Props): JSX.Element {
+export function Composer({ isRunning, canAsk, onAsk, onStop }: Props): JSX.Element {
   const texts = useTexts();
   const [draft, setDraft] = useState("");
   const submit = (message: string): void => {
-    if (message.trim() === "" || isRunning) return;
+    if (message.trim() === "" || isRunning || !canAsk) return;
     setDraft("");
     onAsk(message.trim());
   };

@@ -1,25 +1,32 @@
-/** All conversations by day, with renaming and deleting. */
+/** All conversations by day, or those that a search finds, with renaming, deleting and exporting. */
 
-import { DeleteOutlined, EditOutlined, PlusOutlined } from "@ant-design/icons";
+import { DeleteOutlined, DownloadOutlined, EditOutlined, PlusOutlined } from "@ant-design/icons";
 import { Conversations } from "@ant-design/x";
 import { Button, Input, Modal } from "antd";
 import { useEffect, useMemo, useState, type JSX } from "react";
 import { useTexts, type Texts } from "../i18n";
-import type { Conversation } from "../state";
+import { useSearch } from "../search";
+import { exportUrl, type Hit } from "../server_store";
+import type { Conversation, Summary } from "../state";
+import { download, FileMenu } from "./FileMenu";
 
 interface Props {
   conversations: readonly Conversation[];
   currentId: string | null;
   onOpen: (id: string | null) => void;
+  onOpenHit: (hit: Summary, turnId: string | null) => void;
   onRename: (id: string, title: string) => void;
   onRemove: (conversation: Conversation) => void;
+  onImported: (remark: string) => void;
 }
 
 export function ConversationList(props: Props): JSX.Element {
   const texts = useTexts();
   const today = useToday();
   const [renamed, setRenamed] = useState<Conversation | null>(null);
+  const [query, setQuery] = useState("");
   const { conversations } = props;
+  const hits = useSearch(query, conversations);
   const items = useMemo(
     () =>
       conversations.map((it) => ({
@@ -32,10 +39,22 @@ export function ConversationList(props: Props): JSX.Element {
   const find = (key: string): Conversation | undefined => conversations.find((it) => it.id === key);
   return (
     <nav className="conversations" aria-label={texts.chats}>
-      <Button block icon={<PlusOutlined />} onClick={() => props.onOpen(null)}>
-        {texts.newChat}
-      </Button>
-      <Conversations
+      <div className="conversations-head">
+        <Button block icon={<PlusOutlined />} onClick={() => props.onOpen(null)}>
+          {texts.newChat}
+        </Button>
+        <FileMenu onImported={props.onImported} />
+      </div>
+      <Input.Search
+        allowClear
+        aria-label={texts.search}
+        placeholder={texts.search}
+        maxLength={200}
+        value={query}
+        onChange={(event) => setQuery(event.target.value)}
+      />
+      {hits && <Hits hits={hits} currentId={props.currentId} onOpen={props.onOpenHit} />}
+      {!hits && <Conversations
         items={items}
         activeKey={props.currentId ?? ""}
         groupable
@@ -43,6 +62,8 @@ export function ConversationList(props: Props): JSX.Element {
         menu={(item) => ({
           items: [
             { key: "rename", label: texts.rename, icon: <EditOutlined /> },
+            { key: "markdown", label: texts.exportMarkdown, icon: <DownloadOutlined /> },
+            { key: "json", label: texts.exportJson, icon: <DownloadOutlined /> },
             { key: "delete", label: texts.delete, icon: <DeleteOutlined />, danger: true },
           ],
           onClick: ({ key, domEvent }) => {
@@ -50,10 +71,11 @@ export function ConversationList(props: Props): JSX.Element {
             const conversation = find(String(item.key));
             if (!conversation) return;
             if (key === "rename") setRenamed(conversation);
-            else props.onRemove(conversation);
+            else if (key === "delete") props.onRemove(conversation);
+            else download(exportUrl(conversation.id, key as "markdown" | "json"));
           },
         })}
-      />
+      />}
       {renamed && (
         <RenameDialog
           conversation={renamed}
@@ -62,6 +84,37 @@ export function ConversationList(props: Props): JSX.Element {
         />
       )}
     </nav>
+  );
+}
+
+interface HitsProps {
+  hits: readonly Hit[];
+  currentId: string | null;
+  onOpen: (hit: Summary, turnId: string | null) => void;
+}
+
+function Hits({ hits, currentId, onOpen }: HitsProps): JSX.Element {
+  const texts = useTexts();
+  if (hits.length === 0) return <p className="nothing">{texts.nothingFound}</p>;
+  const items = hits.map((hit) => ({
+    key: hit.id,
+    label: (
+      <span className="hit">
+        <span>{hit.title}</span>
+        {hit.excerpt !== "" && <small>{hit.excerpt}</small>}
+      </span>
+    ),
+  }));
+  return (
+    <Conversations
+      className="hits"
+      items={items}
+      activeKey={currentId ?? ""}
+      onActiveChange={(key) => {
+        const hit = hits.find(({ id }) => id === key);
+        if (hit) onOpen({ id: hit.id, title: hit.title, updatedAt: hit.updatedAt, shown: hit.shown }, hit.turnId);
+      }}
+    />
   );
 }
 

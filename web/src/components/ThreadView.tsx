@@ -2,33 +2,47 @@
 
 import { Prompts, Welcome } from "@ant-design/x";
 import { useEffect, useRef, type JSX, type RefObject } from "react";
+import { shownTurns, versionsOf } from "../branches";
 import { useTexts } from "../i18n";
-import type { Conversation } from "../state";
+import { canContinue, isRunning, type Conversation, type Turn } from "../state";
 import { AnswerView } from "./AnswerView";
 import { QuestionView } from "./QuestionView";
+import { VersionSwitch } from "./VersionSwitch";
 
 interface Props {
   conversation: Conversation | undefined;
   onAsk: (content: string) => void;
+  onEdit: (questionId: string, content: string) => void;
   onAskAgain: (answerId: string) => void;
+  onShow: (turnId: string) => void;
 }
 
-export function ThreadView({ conversation, onAsk, onAskAgain }: Props): JSX.Element {
+export function ThreadView({ conversation, onAsk, onEdit, onAskAgain, onShow }: Props): JSX.Element {
   const texts = useTexts();
-  const turns = conversation?.turns ?? [];
+  const turns = conversation ? shownTurns(conversation) : [];
   const box = useStuckToEnd(turns.length);
   const last = turns.at(-1);
+  const isIdle = !isRunning(last);
+  const draw = (turn: Turn): JSX.Element =>
+    turn.role === "user" ? (
+      <QuestionView question={turn} onEdit={isIdle ? onEdit : undefined} />
+    ) : (
+      <AnswerView answer={turn} isLast={turn === last} onAskAgain={onAskAgain} />
+    );
   return (
     <main className="thread" ref={box}>
       <div className={turns.length === 0 ? "column beginning" : "column"} role="log" aria-label={texts.chats}>
-        {turns.length === 0 && <Beginning onAsk={onAsk} />}
-        {turns.map((turn) =>
-          turn.role === "user" ? (
-            <QuestionView key={turn.id} question={turn} />
-          ) : (
-            <AnswerView key={turn.id} answer={turn} isLast={turn === last} onAskAgain={onAskAgain} />
-          ),
-        )}
+        {turns.length === 0 &&
+          (canContinue(conversation) ? <Beginning onAsk={onAsk} /> : <p className="fetching">{texts.fetching}</p>)}
+        {turns.map((turn) => {
+          const versions = isIdle && versionsOf(conversation?.turns ?? [], turn);
+          return (
+            <div key={turn.id} className={`turn ${turn.role}`}>
+              {draw(turn)}
+              {versions && <VersionSwitch versions={versions} onShow={onShow} />}
+            </div>
+          );
+        })}
       </div>
     </main>
   );

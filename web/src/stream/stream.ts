@@ -3,9 +3,9 @@
  * page; transports know nothing of each other.
  */
 
+import { Refused } from "../ask";
 import { failure, isTerminal, ProtocolError, type StreamEvent } from "./events";
 import {
-  Refused,
   stopStream,
   transports as allTransports,
   type ChatBody,
@@ -36,6 +36,11 @@ const BACKOFF_MS = 250;
 const RESUME_ATTEMPTS = 7; // about half a minute
 const FAREWELL_MS = 2_000; // how long a stopped answer may take to say goodbye
 
+/** An answer that is being written already; all of its events are read again. */
+export interface Running {
+  stream: string;
+}
+
 /**
  * Yields every event once and in order, and exactly one terminal event, always last.
  *
@@ -43,13 +48,14 @@ const FAREWELL_MS = 2_000; // how long a stopped answer may take to say goodbye
  * When nothing helps, the terminal event is an error that the page itself has made.
  */
 export async function* streamAnswer(
-  body: ChatBody,
+  begin: ChatBody | Running,
   options: StreamOptions,
 ): AsyncGenerator<StreamEvent, void, undefined> {
   const { order = ORDER, backoffMs = BACKOFF_MS, transports = allTransports } = options;
   const { signal, stop = stopStream, silenceMs = SILENCE_MS } = options;
   const end = new AbortController();
-  const seen: Seen = { stream: undefined, next: 0, transport: undefined };
+  const known = "stream" in begin ? begin.stream : undefined;
+  const seen: Seen = { stream: known, next: 0, transport: undefined };
   const onAbort = (): void => {
     setTimeout(() => end.abort(), FAREWELL_MS);
     if (seen.stream !== undefined) void stop(seen.stream).catch(() => undefined); // the farewell ends it too
@@ -62,7 +68,10 @@ export async function* streamAnswer(
       if (end.signal.aborted || (signal.aborted && !seen.stream)) break;
       const name = order[at % order.length] ?? "sse";
       const before = seen.next;
-      const start: Start = seen.stream ? { stream: seen.stream, from: seen.next } : { body };
+      const start: Start =
+        "messages" in begin && seen.stream === undefined
+          ? { body: begin }
+          : { stream: seen.stream ?? "", from: seen.next };
       try {
         for await (const event of watch(transports[name], start, silenceMs, end.signal)) {
           // a refusal to resume is numbered 0: it is news all the same

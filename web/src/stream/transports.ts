@@ -3,10 +3,15 @@
  * wire; none knows when to give up or what comes next: that is stream.ts.
  */
 
-import { failure, parseEvent, ProtocolError, toEvent, type Failure, type StreamEvent } from "./events";
+import { ask } from "../ask";
+import { parseEvent, toEvent, type StreamEvent } from "./events";
 import { bodyChunks, readSse } from "./sse";
 
 export interface ChatBody {
+  conversation?: string; // where question and answer are stored
+  parent?: string | null; // what the question follows; null begins a branch
+  question?: string;
+  answer?: string;
   messages: readonly { role: "system" | "user" | "assistant"; content: string }[];
   sampling?: Record<string, number>;
   max_tokens?: number;
@@ -26,13 +31,6 @@ export type Transport = (
 ) => AsyncGenerator<StreamEvent | null, void, undefined>;
 
 export type TransportName = "websocket" | "sse" | "poll";
-
-/** The server understood and said no. */
-export class Refused extends Error {
-  constructor(readonly reason: Failure) {
-    super(reason.code);
-  }
-}
 
 export const transports: Record<TransportName, Transport> = {
   websocket: overWebSocket,
@@ -145,41 +143,4 @@ function eventsUrl(stream: string, from: number): string {
 
 function streamUrl(stream: string): string {
   return `/api/streams/${encodeURIComponent(stream)}`;
-}
-
-/** Throws Refused where the server itself says no, Error for anything that a later attempt may cure. */
-async function ask(url: string, init: RequestInit): Promise<Response> {
-  const response = await fetch(url, init);
-  const isPage = response.headers.get("content-type")?.includes("text/html") ?? false;
-  if (response.ok && isPage) throw new ProtocolError(`${url} is a page`);
-  if (response.ok) return response;
-  const problem = isPage ? undefined : await readProblem(response);
-  if (problem) throw new Refused(problem);
-  const fault = STATUS_FAULTS[response.status];
-  if (fault) throw new Refused(failure(fault));
-  throw new Error(`${url}: ${response.status}`);
-}
-
-/** What a proxy in between means when it speaks without a problem document. */
-const STATUS_FAULTS: Record<number, string> = {
-  401: "auth-missing",
-  403: "auth-missing",
-  404: "api-base-wrong",
-  413: "proxy-body-too-large",
-  429: "rate-limited",
-};
-
-/** An RFC 9457 document as a failure; undefined when the response is none. */
-async function readProblem(response: Response): Promise<Failure | undefined> {
-  const problem = (await response.json().catch(() => null)) as Record<string, unknown> | null;
-  const text = (key: string): string => (typeof problem?.[key] === "string" ? problem[key] : "");
-  const code = text("type").split("/faults/")[1];
-  if (!code) return undefined;
-  const cause = [text("detail"), text("expected")].filter(Boolean).join(" → ");
-  return failure(code, {
-    title: text("title"),
-    cause,
-    fix: text("fix"),
-    request_id: text("request_id"),
-  });
 }

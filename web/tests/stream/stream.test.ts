@@ -1,7 +1,8 @@
 import { expect, test, vi } from "vitest";
+import { Refused } from "../../src/ask";
 import { failure, ProtocolError, type StreamEvent } from "../../src/stream/events";
 import { streamAnswer, type StreamOptions } from "../../src/stream/stream";
-import { Refused, type Start, type Transport, type TransportName } from "../../src/stream/transports";
+import type { Start, Transport, TransportName } from "../../src/stream/transports";
 
 const BODY = { messages: [{ role: "user" as const, content: "hi" }] };
 const USAGE = { prompt_tokens: 1, cached_tokens: 0, completion_tokens: 1 };

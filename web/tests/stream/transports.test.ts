@@ -1,6 +1,7 @@
 import { afterEach, expect, test, vi } from "vitest";
+import { Refused } from "../../src/ask";
 import { ProtocolError, type StreamEvent } from "../../src/stream/events";
-import { Refused, transports, type Start } from "../../src/stream/transports";
+import { transports, type Start } from "../../src/stream/transports";
 
 const BODY = { messages: [{ role: "user" as const, content: "hi" }] };
 const DELTA: StreamEvent = { seq: 1, type: "delta", text: "a" };

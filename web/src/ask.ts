@@ -1,0 +1,47 @@
+/** Asks the server over HTTP and tells its refusals apart from lost connections. Knows no routes. */
+
+import { failure, ProtocolError, type Failure } from "./stream/events";
+
+/** The server understood and said no. */
+export class Refused extends Error {
+  constructor(readonly reason: Failure) {
+    super(reason.code);
+  }
+}
+
+/** Throws Refused where the server itself says no, Error for anything that a later attempt may cure. */
+export async function ask(url: string, init: RequestInit): Promise<Response> {
+  const response = await fetch(url, init);
+  const isPage = response.headers.get("content-type")?.includes("text/html") ?? false;
+  if (response.ok && isPage) throw new ProtocolError(`${url} is a page`);
+  if (response.ok) return response;
+  const problem = isPage ? undefined : await readProblem(response);
+  if (problem) throw new Refused(problem);
+  const fault = STATUS_FAULTS[response.status];
+  if (fault) throw new Refused(failure(fault));
+  throw new Error(`${url}: ${response.status}`);
+}
+
+/** What a proxy in between means when it speaks without a problem document. */
+const STATUS_FAULTS: Record<number, string> = {
+  401: "auth-missing",
+  403: "auth-missing",
+  404: "api-base-wrong",
+  413: "proxy-body-too-large",
+  429: "rate-limited",
+};
+
+/** An RFC 9457 document as a failure; undefined when the response is none. */
+async function readProblem(response: Response): Promise<Failure | undefined> {
+  const problem = (await response.json().catch(() => null)) as Record<string, unknown> | null;
+  const text = (key: string): string => (typeof problem?.[key] === "string" ? problem[key] : "");
+  const code = text("type").split("/faults/")[1];
+  if (!code) return undefined;
+  const cause = [text("detail"), text("expected")].filter(Boolean).join(" → ");
+  return failure(code, {
+    title: text("title"),
+    cause,
+    fix: text("fix"),
+    request_id: text("request_id"),
+  });
+}
