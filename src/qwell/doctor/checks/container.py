@@ -274,7 +274,10 @@ def architecture(system: System) -> Outcome:
 
 def _elf_machine(path: Path) -> str:
     """Empty for what is no ELF file."""
-    head = path.open("rb").read(20) if kind_of(path) == "file" else b""
+    if kind_of(path) != "file":
+        return ""
+    with path.open("rb") as file:
+        head = file.read(20)
     if not head.startswith(b"\x7fELF") or len(head) < 20:
         return ""
     return _ELF_MACHINES.get(struct.unpack_from("<H", head, 18)[0], "another")
