@@ -8,7 +8,19 @@ from dataclasses import Field, fields
 from typing import Any
 
 import qwell
-from qwell.cli import bundle, chat, completion, doctor, health, models, pull, serve, version
+from qwell.cli import (
+    bundle,
+    chat,
+    completion,
+    diagnose,
+    doctor,
+    explain,
+    health,
+    models,
+    pull,
+    serve,
+    version,
+)
 from qwell.config import Settings
 from qwell.doctor.finding import LAYERS
 
@@ -31,6 +43,8 @@ def build_parser() -> argparse.ArgumentParser:
     _add_models(commands)
     _add_health(commands)
     _add_doctor(commands)
+    _add_diagnose(commands)
+    _add_explain(commands)
     _add_bundle(commands)
     _add_version(commands)
     _add_completion(commands)
@@ -106,6 +120,24 @@ def _add_doctor(commands: Any) -> None:
     command.add_argument("--bundle", help="diagnose this file of `qwell bundle`, not the machine")
     command.add_argument("--verbose", action="store_true", help="show every check")
     command.add_argument("--lang", choices=("zh", "en"), help="language (default: the system's)")
+
+
+def _add_diagnose(commands: Any) -> None:
+    command = _command(commands, "diagnose", diagnose.run, "say what a symptom or a log means")
+    _add_settings(command, _OF_THE_DOCTOR)
+    command.add_argument(
+        "file", nargs="?", default="-", help="text to read; - is standard input (default: -)"
+    )
+    command.add_argument("--json", action="store_true", help="print JSON")
+    command.add_argument("--live", action="store_true", help="look at this machine, too")
+    command.add_argument("--url", help="address of the server (default: from host and port)")
+    command.add_argument("--lang", choices=("zh", "en"), help="language (default: the terminal's)")
+
+
+def _add_explain(commands: Any) -> None:
+    command = _command(commands, "explain", explain.run, "explain a fault: cause, signs, cure")
+    command.add_argument("fault", nargs="?", help="id of a fault (default: list all)")
+    command.add_argument("--lang", choices=("zh", "en"), help="language (default: the terminal's)")
 
 
 def _add_bundle(commands: Any) -> None:

@@ -17,6 +17,8 @@ from qwell.doctor.finding import Status
 
 HERE = Path(__file__).parent
 FOLDER = HERE / "catalogue"
+REPORTED = "reported."  # a finding by which a running server names the fault itself
+REPORTED_WEIGHT = 6.0
 PASS_WEIGHT, WARN_WEIGHT, FAIL_WEIGHT = -4.0, 2.5, 5.0  # of a fault's own check, in log-odds
 
 
@@ -37,8 +39,9 @@ class Catalogue:
 
 @cache
 def load() -> Catalogue:
-    """The catalogue that ships with the program. Raises KeyError for an entry that lacks a field;
-    a test walks all of them.
+    """The catalogue that ships with the program.
+
+    Raises KeyError for an entry that lacks a field; a test walks all of them.
     """
     faults = [fault_of(_toml(path)) for path in sorted(FOLDER.glob("*.toml"))]
     harmless = _toml(HERE / "harmless.toml")["harmless"]
@@ -93,15 +96,16 @@ def _signatures(entry: Mapping[str, Any]) -> tuple[Signature, ...]:
 
 
 def _signals(entry: Mapping[str, Any]) -> tuple[Signal, ...]:
-    """Those that are written down, else what the fault's own checks say."""
-    if "signal" in entry:
-        return tuple(Signal(s["check"], Status(s["is"]), s["weight"]) for s in entry["signal"])
+    """What the fault's own checks say, what else is written down, and the server's own word."""
     weights = {
         Status.PASS: PASS_WEIGHT,
         Status.WARN: WARN_WEIGHT,
         Status.FAIL: FAIL_WEIGHT,
     }
-    return tuple(Signal(c, status, w) for c in entry["verify"] for status, w in weights.items())
+    own = [Signal(c, status, w) for c in entry["verify"] for status, w in weights.items()]
+    further = [Signal(s["check"], Status(s["is"]), s["weight"]) for s in entry.get("signal", ())]
+    reported = Signal(f"{REPORTED}{entry['id']}", Status.FAIL, REPORTED_WEIGHT)
+    return (*own, *further, reported)
 
 
 def _remedy(entry: Mapping[str, Any]) -> Remedy:

@@ -11,60 +11,33 @@ import math
 import re
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from qwell.doctor.catalogue import Catalogue, load
-from qwell.doctor.fault import Bilingual, Fault, Harmless
+from qwell.doctor.fault import Bilingual, Fault, Harmless, Language
 from qwell.doctor.finding import Finding, Status, Value
 from qwell.doctor.read import HARMLESS, Reading, read
 from qwell.doctor.search import search
+from qwell.doctor.wording import (
+    is_chinese,
+    is_of_our_field,
+    is_ordinary,
+    says_it_works,
+    shows_trouble,
+)
 
 CERTAIN = 0.6  # below this probability there is no verdict
 NONE = 2.6  # log-odds of "none of these" before anything was seen
 NONE_HARMLESS = 4.4  # the same, beside a message that is known to be harmless
 NONE_WORKS = 6.0  # the same, when the person says that everything works
 FOLD_FROM, FOLD_MARGIN = 3.4, 2.6  # a cause needs this much, and may be this much weaker
+LEAST_EFFECT = 1.5  # what has less is no effect but noise
 SHOWN, RIVALS = 3, 3
 LEAST_SHOWN = 0.08
 SYMPTOM_BESIDE_LOG = 0.6  # words count less where lines of a log name faults
 WORDS_BESIDE_HARMLESS = 0.4  # and still less where the log shows only harmless messages
 WORDS_OF_OTHERS = 0.3  # and little where they are about something else
-
-_WORKS = re.compile(
-    r"works? (?:fine|well|normally|correctly|ok)|runs? (?:fine|normally)|everything works|chat works"
-    r"|still works|it works|while .{0,30} works?\b|works? while|results? (?:look|are) (?:right|fine|ok)"
-    r"|is (?:it|this|that) (?:normal|ok|a problem|critical|safe|harmless|concerning)|does it matter|do i need to"
-    r"|should i (?:worry|care|change)|(?:can|may) i ignore|harmless|what does (?:it|this) mean"
-    r"|正常(?:使用|打开|运行|工作|吗|的)|是正常|没(?:有)?问题|能正常|不影响|要不要(?:管|处理)|会影响.{0,4}吗|需要处理吗|可以忽略"
-    r"|要紧吗|有关系吗|跑完|对话是正常|输出正常|好着",
-    re.IGNORECASE,
-)
-_ORDINARY = re.compile(
-    r"^\s*(?:(?:hi|hello|hey|thanks?|thank you|ok|okay|good (?:morning|evening)|你好|您好|谢谢|好的|嗨)\W*.{0,30}$"
-    r"|(?:please\s+|can you\s+|could you\s+|would you\s+)?(?:what(?:'s| is| are| does| do| was| would)|which|explain|describe"
-    r"|define|write|translate|summari[sz]e|give me|tell me|list|compare|show me|create|generate|teach|recommend|suggest|who"
-    r"|when (?:was|did|is)|where is|how (?:do(?:es)? |to |can (?:i|we|you) |many|much|far|old|long (?:does|is))"
-    r"|why (?:is|are|do|does|did) (?:the|a|an|people|we|it|my cat)\b|is it true|difference between|help me (?:write|learn|understand|with))"
-    r"|(?:请|帮我|麻烦|能不能|可以|我想)?(?:你)?(?:帮我)?(?:用.{0,10})?(?:写(?:一|个|首|段|篇|封|出)|翻译|解释|介绍|总结|讲(?:一|个|讲|解)|推荐"
-    r"|列出|比较|说说|谈谈|概括|润色|生成一|设计一|教我|告诉我|了解一下|把这)"
-    r"|什么(?:是|叫)|.{1,24}(?:是什么(?:意思)?|有什么(?:区别|用|作用|不同)|怎么(?:用|读|写|学|做)|的(?:区别|原理|作用|含义))"
-    r"|.{0,12}等于(?:几|多少)|为什么(?!我|.{0,30}(?:报错|失败|不了|打不开|连不上|没反应|这么慢|很慢|卡)))",
-    re.IGNORECASE,
-)
-_OUR_FIELD = re.compile(
-    r"model|llm|chat|completion|health|server|service|docker|container|compose|\bpod|kubernetes|k8s|\bapi\b|endpoint|token|prompt|\bcpu|\bgpu|cuda"
-    r"|python|\bpip\b|install|nginx|proxy|ollama|llama|qwen|gguf|web ?ui|\bui\b|page|browser|console|websocket|stream|\bsse\b|http"
-    r"|inference|generat|answer|repl(?:y|ies)|response|output|conversation|context|quanti|weights|download|hugging|batch|thread|memory"
-    r"|\bram\b|disk|port\b|firewall|database|sqlite|upgrad|image|vm\b|gradio|fastapi|uvicorn|\bapp\b|client|request|\blan\b|localhost|127\.0|subnet|wi-?fi|laptop|deploy|refresh|reload|version|error|question|message|remember|stop button|cmd\.exe|terminal|character|gcc|compil|intel|cores?\b|token|startup|log\b"
-    r"|模型|推理|对话|聊天|回答|回复|输出|服务|接口|容器|镜像|部署|启动|安装|下载|网页|页面|前端|后端|浏览器|控制台|端口|防火墙|代理|反代|证书"
-    r"|内存|磁盘|硬盘|显卡|线程|核|生成|提示词|上下文|分词|量化|缓存|日志|报错|编译|依赖|数据库|虚拟机|树莓派|流式|机器人|本机|局域网|公网|手机|英文|忘记|记不|首字|截断|上文|速度|刷新|接口|温度|会话|历史|cuda|写文章|聊|问什么|提问|多轮|字数|乱码|中文|升级|宿主机",
-    re.IGNORECASE,
-)
-_TROUBLE = re.compile(
-    r"\b(?:my|our|mine)\b|\bi (?:get|got|see|have|had|tried|run|ran|set|can'?t|cannot|installed|upgraded|always)\b|\bit (?:fails|crashes|says|prints|stops)"
-    r"|\bwe (?:get|see|have)\b|after (?:upgrad|updat|install|restart)|报错|我(?:的|们|用|在|这)|出现|提示|打不开|启动不|连不上|失败",
-    re.IGNORECASE,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +82,13 @@ class Verdict:
     harmless: tuple[str, ...] = ()
     receipt: Mapping[str, int] = field(default_factory=dict)
     ms: float = 0.0
+    language: Language = "en"  # of the text, for reasons given in one language only
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready, as in `diagnose --json`."""
+        from qwell.doctor.render import verdict_to_dict
+
+        return verdict_to_dict(self)
 
 
 YES_NO = (Bilingual("是", "yes"), Bilingual("否", "no"), Bilingual("不知道", "I do not know"))
@@ -125,15 +105,16 @@ def diagnose_text(text: str, live: Iterable[Finding] = ()) -> Verdict:
     reading = read(text)
     findings = [*reading.findings, *live]
     none = _none_of(reading)
-    if is_ordinary(text, reading):
-        findings = list(live)
-    candidates = _weigh(findings, load())
-    if not is_ordinary(text, reading):
+    is_report = reading.has_log or not is_ordinary(text)
+    candidates = _weigh(findings if is_report else live, load())
+    if is_report:
         _add_words(candidates, reading, none)
     verdict = _decide(candidates, none, findings, reading)
-    ms = (time.perf_counter() - started) * 1000
-    return Verdict(
-        verdict.verdict, verdict.diagnoses, verdict.next, verdict.harmless, reading.receipt, ms
+    return replace(
+        verdict,
+        receipt=reading.receipt,
+        ms=(time.perf_counter() - started) * 1000,
+        language="zh" if is_chinese(reading.prose) else "en",
     )
 
 
@@ -143,19 +124,12 @@ def diagnose(findings: Iterable[Finding], none: float = NONE) -> Verdict:
     return _decide(_weigh(found, load()), none, found, None)
 
 
-def is_ordinary(text: str, reading: Reading) -> bool:
-    """A question or request to a chat assistant, and no report of trouble with it."""
-    if reading.has_log or len(text) > 600:
-        return False
-    return _ORDINARY.match(text.strip()) is not None and _TROUBLE.search(text) is None
-
-
 def _none_of(reading: Reading) -> float:
     telling = any(
         finding.check.startswith(HARMLESS) and not _is_background(finding.check)
         for finding in reading.findings
     ) or any(_said(entry, reading.prose) for entry in load().harmless)
-    if _WORKS.search(reading.prose) and (telling or reading.has_log):
+    if says_it_works(reading.prose) and (telling or reading.has_log):
         return NONE_WORKS
     return NONE_HARMLESS if telling else NONE
 
@@ -220,9 +194,8 @@ def _add_words(candidates: dict[str, Diagnosis], reading: Reading, none: float) 
 
 
 def _share_of_words(candidates: dict[str, Diagnosis], reading: Reading, none: float) -> float:
-    """How much words count: less beside a log that speaks, little where nothing is said of our
-    field or where the log shows only what is harmless."""
-    if not _OUR_FIELD.search(reading.prose):
+    """How much words count: less beside a log that speaks, little about another field."""
+    if not is_of_our_field(reading.prose):
         return WORDS_OF_OTHERS
     if any(diagnosis.score >= NONE for diagnosis in candidates.values()):
         return SYMPTOM_BESIDE_LOG
@@ -260,14 +233,7 @@ def _harmless_ids(findings: list[Finding], reading: Reading | None) -> list[str]
 
 def _looks_healthy(reading: Reading | None) -> bool:
     """A log without any word of trouble."""
-    return bool(reading and reading.has_log and not _BAD.search(reading.head))
-
-
-_BAD = re.compile(
-    r"(?<!0 )(?<!no )\b(?:errors?|fail\w*|exception|traceback|fatal|panic|denied|refused|killed|abort\w*|cannot|can't)\b"
-    r"|\b[45]\d\d\b(?! ?(?:ms|mb|gb|tok))|错误|失败|异常",
-    re.IGNORECASE,
-)
+    return bool(reading and reading.has_log and not shows_trouble(reading.head))
 
 
 def _fold(ranked: list[Diagnosis]) -> list[Diagnosis]:
@@ -281,7 +247,7 @@ def _fold(ranked: list[Diagnosis]) -> list[Diagnosis]:
             effect = by_id.get(effect_id)
             if effect is None or effect_id in folded or effect is cause:
                 continue
-            if effect.score <= cause.score + FOLD_MARGIN and effect.score > 0:
+            if LEAST_EFFECT <= effect.score <= cause.score + FOLD_MARGIN:
                 cause.score = max(cause.score, effect.score + 0.3)
                 cause.symptoms.append(effect_id)
                 folded.add(effect_id)

@@ -112,9 +112,29 @@ def _find(
                 continue
             match = compiled(pattern).search(line.text)
             if match:
-                facts = {k: v for k, v in match.groupdict().items() if v}
+                facts = _facts_of(line.text)
+                facts |= {k: v for k, v in match.groupdict().items() if v}
                 return _finding(fault, signature, line, facts, redactor)
     return None
+
+
+_FACTS = tuple(
+    (name, re.compile(pattern, re.IGNORECASE))
+    for name, pattern in (
+        ("port", r"(?:\bport[ :=]{1,2}|[\w.\]]:|\'[\d.]+\', )(\d{2,5})\b"),
+        ("path", r"[\'\"`\s](/[\w.\-]{1,60}(?:/[\w.\- ]{0,60}){0,12})[\'\"`]"),
+        ("module", r"no module named [\'\"]?([\w.]{1,80})"),
+        ("library", r"\b(lib[\w+\-]{1,40}\.so(?:\.\d{1,4}){0,3})"),
+        ("host", r"(?:host=\'|resolve (?:host:? )?\'?|ENOTFOUND |://)([A-Za-z][\w.\-]{2,80})"),
+        ("container", r"^([\w.\-]{2,60}) exited with code"),
+    )
+)
+
+
+def _facts_of(text: str) -> dict[str, str]:
+    """What fills the placeholders of commands, where the line names it."""
+    found = ((name, pattern.search(text)) for name, pattern in _FACTS)
+    return {name: match[1] for name, match in found if match}
 
 
 def _finding(

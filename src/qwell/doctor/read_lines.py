@@ -43,7 +43,7 @@ _FUNCTION_WORDS = re.compile(
     re.IGNORECASE,
 )
 _CJK = re.compile(r"[\u4e00-\u9fff]")
-_SENTENCE = re.compile(r"[A-Za-z'’]+[ ,;]+[A-Za-z'’]+[ ,;]+[A-Za-z'’]+")
+_SENTENCE = re.compile(r"[A-Za-z']+[ ,;]+[A-Za-z']+[ ,;]+[A-Za-z']+")
 
 
 @dataclass(frozen=True, slots=True)

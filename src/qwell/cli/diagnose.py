@@ -1,0 +1,50 @@
+"""`qwell diagnose`: what a symptom or a log means. Standard library only."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from qwell.cli.doctor import system_of
+from qwell.cli.language import preferred
+from qwell.doctor.finding import Finding
+from qwell.errors import QwellError
+
+
+def run(options: argparse.Namespace) -> int:
+    """Prints the verdict. Exit code 0, whatever it is."""
+    from qwell.doctor.diagnose import diagnose_text
+
+    verdict = diagnose_text(_text(options.file), _live(options) if options.live else ())
+    if options.json:
+        print(json.dumps(verdict.to_dict(), ensure_ascii=False, indent=2))
+        return 0
+    from qwell.doctor.catalogue import load
+    from qwell.doctor.render import verdict_to_text
+
+    print(verdict_to_text(verdict, options.lang or preferred(), load().harmless))
+    return 0
+
+
+def _text(name: str) -> str:
+    """The file's content, or standard input for a dash; bytes that are no UTF-8 are replaced."""
+    if name == "-":
+        return sys.stdin.buffer.read().decode("utf-8", errors="replace")
+    try:
+        return Path(name).read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise QwellError(
+            "permission-denied" if isinstance(error, PermissionError) else "file-missing",
+            found=f"{name}: {error.strerror or error}",
+            expected="a text file with a symptom, a log, or both; - for standard input",
+            fix="docker logs CONTAINER 2>&1 | qwell diagnose -",
+        ) from error
+
+
+def _live(options: argparse.Namespace) -> Sequence[Finding]:
+    from qwell.doctor.observe import observe
+
+    return observe(system_of(options))
