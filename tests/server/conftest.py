@@ -20,7 +20,8 @@ from qwell.config import Settings
 from qwell.core import Delta, Done, Event, Failed, Prefill, Request, Timings, Usage
 from qwell.errors import QwellError
 from qwell.server.app import create_app
-from qwell.server.listen import bind, make_server
+from qwell.server.listen import make_server
+from qwell.server.port import bind
 from qwell.worker.supervisor import Supervisor
 
 DONE = Done("stop", Usage(7, 3, 2), Timings(1.0, 2.0, 3.0, 40.0))

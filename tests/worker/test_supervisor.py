@@ -333,3 +333,14 @@ def test_the_child_is_given_no_key() -> None:
     supervisor = Supervisor(Settings(api_key="s3cret"), {"QWELL_API_KEY": "s3cret", "HOME": "/"})
     assert supervisor._environ == {"HOME": "/"}
     assert "s3cret" not in str(_for_child(supervisor._settings))
+
+
+async def test_starting_twice_is_starting_once(supervised: Start) -> None:
+    async with supervised({"load_delay_s": 0.1}) as supervisor:
+        await supervisor.spawned()
+        first = supervisor.status.pid
+        assert first is not None
+        await supervisor.start()
+        assert text_of(await answer(supervisor, "hi")) == "hi"
+        assert supervisor.status.pid == first
+        assert supervisor.status.restarts == 0

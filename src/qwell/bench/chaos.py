@@ -28,7 +28,8 @@ from qwell.bench.processes import children, usage
 from qwell.bench.witness import Witness, watch
 from qwell.config import Settings
 from qwell.server.app import create_app
-from qwell.server.listen import bind, make_server
+from qwell.server.listen import make_server
+from qwell.server.port import bind
 from qwell.server.streams import Streams
 from qwell.worker.supervisor import Patience, Supervisor
 

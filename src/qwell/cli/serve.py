@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import re
 import signal
 import socket
 import sys
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from qwell.log_file import LogFile
     from qwell.worker.supervisor import Supervisor
 
+_PASSWORD = re.compile(r"(?<=\w):[^/@]*@")  # of an address: user:password@host
+
 
 def run(options: argparse.Namespace) -> int:
     settings, origins = load(vars(options))
@@ -29,7 +32,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def config_table(origins: dict[str, Origin]) -> str:
-    """One setting a line: name, value, origin. The key itself is not shown."""
+    """One setting a line: name, value, origin. Keys and passwords are not shown."""
     rows = [(name, _shown(name, origin.value), origin.source) for name, origin in origins.items()]
     widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
     return "\n".join(f"{n:<{widths[0]}}  {v:<{widths[1]}}  {source}" for n, v, source in rows)
@@ -38,12 +41,14 @@ def config_table(origins: dict[str, Origin]) -> str:
 def _shown(name: str, value: Any) -> str:
     if name == "api_key" and value:
         return "(set)"
+    if name == "database_url":
+        return _PASSWORD.sub(":(set)@", value)
     return ",".join(value) if isinstance(value, tuple) else str(value)
 
 
 def _serve(settings: Settings) -> int:
     from qwell import log
-    from qwell.server.listen import bind
+    from qwell.server.port import bind
 
     log.configure(settings.log_format, settings.log_level, _log_file(settings))
     signal.signal(signal.SIGTERM, _leave)
@@ -85,11 +90,22 @@ def _leave(_signal: int, _frame: object) -> None:
 
 
 async def _run(settings: Settings, listener: socket.socket) -> None:
-    from qwell.server.app import create_app
-    from qwell.server.listen import make_server
     from qwell.worker.supervisor import Supervisor
 
     supervisor = Supervisor(settings)
+    await supervisor.start()
+    await supervisor.spawned()
+    try:
+        await _run_server(settings, listener, supervisor)
+    finally:
+        await supervisor.stop(grace_s=0)
+
+
+async def _run_server(settings: Settings, listener: socket.socket, supervisor: Supervisor) -> None:
+    """Importing the server takes as long as mapping the model: the worker loads meanwhile."""
+    from qwell.server.app import create_app
+    from qwell.server.listen import make_server
+
     server = make_server(create_app(settings, supervisor, watched=True))
     port = listener.getsockname()[1]
     announcing = asyncio.create_task(_announce(supervisor, settings, port))

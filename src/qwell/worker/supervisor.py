@@ -72,11 +72,17 @@ class Supervisor:
     # -- lifetime
 
     async def start(self) -> None:
-        """Start the child and return at once: `status` tells how far loading is."""
-        assert self._life is None, "started twice"
+        """Start the child, if there is none, and return at once: `status` tells of loading."""
+        if self._life is not None:
+            return
         self._stop_wanted.clear()
         self._set(phase="starting", error=None)
         self._life = asyncio.create_task(self._live())
+
+    async def spawned(self) -> None:
+        """Wait until the child is on its way: it loads by itself from then on."""
+        while self.status.phase == "starting":
+            await self.changed()
 
     async def stop(self, grace_s: float = 10.0) -> None:
         """Let running answers end within grace_s, cancel the rest, end the child."""
