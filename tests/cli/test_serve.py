@@ -89,6 +89,12 @@ def test_json_logs_are_one_object_a_line(started: Any, free_port: int) -> None:
     assert line["request_id"]
 
 
+def test_print_config_does_not_show_passwords() -> None:
+    url = "postgresql://me:se:cret@host/name"
+    table = config_table(load({"database_url": url})[1])
+    assert "postgresql://me:(set)@host/name" in table
+
+
 def test_print_config_names_value_and_origin(qwell: Any, tmp_path: Path) -> None:
     config = tmp_path / "config.toml"
     config.write_text("threads = 3\n", encoding="utf-8")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+import stat
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -82,6 +83,14 @@ def test_the_schema_is_the_one_that_the_program_reads(url: URL) -> None:
         for name, table in Base.metadata.tables.items():
             columns = {column["name"]: column["nullable"] for column in found.get_columns(name)}
             assert columns == {column.name: column.nullable for column in table.columns}
+
+
+def test_only_its_owner_may_read_the_file(sqlite_url: URL, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir(mode=0o755)  # by somebody else
+    migrate(sqlite_url)
+    made = [path for path in (tmp_path / "data").iterdir() if path.suffix != ".lock"]
+    assert made
+    assert {stat.S_IMODE(path.stat().st_mode) for path in made} == {0o600}
 
 
 async def test_a_second_start_changes_nothing(url: URL, sqlite_url: URL) -> None:

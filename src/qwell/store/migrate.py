@@ -6,6 +6,7 @@ Knows no tables and no data.
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import sqlite3
@@ -90,6 +91,7 @@ def _migrate_locked(url: URL, file: Path, scripts: Path) -> None:
     if not is_new and before == _newest(scripts):
         return
     backup = None if before is None else _back_up(file, before)
+    _make_file(file)
     try:
         _upgrade(url, scripts)
     except BaseException:
@@ -133,12 +135,24 @@ def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise QwellError(
-            "permission-denied",
-            found=f"the folder for conversations cannot be made: {error}",
-            expected=f"{folder}, writable by this user",
-            fix="set --data-dir to a folder of this user",
-        ) from error
+        raise _forbidden(folder, error) from error
+
+
+def _forbidden(path: Path, error: OSError) -> QwellError:
+    return QwellError(
+        "disk-full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "permission-denied",
+        found=f"{path} cannot be made: {error.strerror}",
+        expected=f"a place for conversations that user {os.getuid()} may write to",
+        fix="set --data-dir to a folder of this user, on a disk with free space",
+    )
+
+
+def _make_file(file: Path) -> None:
+    """Readable by its owner only, like everything that SQLite then puts beside it."""
+    try:
+        file.touch(mode=0o600)
+    except OSError as error:
+        raise _forbidden(file, error) from error
 
 
 # -- copies of an SQLite file
@@ -173,6 +187,7 @@ def _restore(backup: Path, file: Path) -> None:
 def _copy(source: Path, target: Path) -> None:
     """Whole or not at all, under the target's name."""
     unfinished = target.with_name(f"{target.name}.tmp")
+    unfinished.touch(mode=0o600)
     try:
         with closing(sqlite3.connect(source)) as old, closing(sqlite3.connect(unfinished)) as new:
             old.backup(new)
