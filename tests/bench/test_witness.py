@@ -12,7 +12,7 @@ DONE = {"type": "done", "reason": "stop"}
 
 def seen(*events: dict[str, Any], expected: str | None = "hello") -> Witness:
     numbered = [{"seq": i, **event} for i, event in enumerate(events)]
-    return Witness("sse", expected, numbered)
+    return Witness("sse", expected, events=numbered)
 
 
 def delta(text: str) -> dict[str, Any]:
@@ -43,7 +43,7 @@ def test_an_answer_may_be_stopped_within_a_character() -> None:
 
 def test_a_refusal_needs_no_number() -> None:
     refusal = {"type": "error", "code": "request-queueing", "fix": "retry"}
-    witness = Witness("sse", "hello", [refusal])
+    witness = Witness("sse", "hello", events=[refusal])
     assert witness.is_refused
     assert witness.problems() == []
 
@@ -54,7 +54,7 @@ def test_a_refusal_needs_no_number() -> None:
         (seen(QUEUED, delta("hello")), "0 terminal"),
         (seen(QUEUED, delta("hello"), DONE, DONE), "2 terminal"),
         (seen(QUEUED, DONE, delta("hello")), "1 terminal events, the last is open"),
-        (Witness("sse", "", [QUEUED, {"seq": 2, **DONE}]), "numbers"),
+        (Witness("sse", "", events=[QUEUED, {"seq": 2, **DONE}]), "numbers"),
         (seen(QUEUED, delta("hell"), DONE), "came as the whole"),
         (seen(QUEUED, delta("lo"), {"type": "done", "reason": "cancelled"}), "no beginning"),
         (seen(QUEUED, delta("hello!"), DONE), "came as the whole"),
@@ -67,3 +67,16 @@ def test_every_broken_promise_is_named(witness: Witness, problem: str) -> None:
 
 def test_a_model_that_says_what_it_likes_is_only_counted() -> None:
     assert seen(QUEUED, delta("anything"), DONE, expected=None).problems() == []
+
+
+def stored(answer: str, state: str = "done") -> list[dict[str, str]]:
+    question = {"role": "user", "content": "hello", "state": "done"}
+    return [question, {"role": "assistant", "content": answer, "state": state}]
+
+
+def test_what_was_shown_must_be_stored() -> None:
+    witness = seen(QUEUED, delta("hel"), {"type": "done", "reason": "cancelled"})
+    assert witness.problems_of_store(stored("hel")) == []
+    assert "was shown" in witness.problems_of_store(stored("he"))[0]
+    assert "was shown" in witness.problems_of_store(stored("hel")[:1])[0]
+    assert "partial" in witness.problems_of_store(stored("hel", "partial"))[0]

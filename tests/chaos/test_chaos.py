@@ -18,6 +18,7 @@ def test_forty_kills_hangs_stops_and_dropped_connections(tmp_path: Path) -> None
     assert report.problems == []
     assert report.done == Counter(chaos.plan(40, seed=7))
     assert report.restarts >= 10
+    assert report.n_stored > 10
 
 
 def test_a_plan_is_a_quarter_of_kills_and_can_be_repeated() -> None:

@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 import os
 import random
+import secrets
 import signal
 import sys
 import tempfile
@@ -101,6 +102,7 @@ class Chaos:
         self._kills = [event for event in events if event in KILLS]
         self._disturbances = [event for event in events if event in DISTURBANCES]
         self._http = http_client(house.url, N_CLIENTS)
+        self._stored: list[Witness] = []
         self._is_over = asyncio.Event()
         self._group = asyncio.TaskGroup()
 
@@ -112,6 +114,7 @@ class Chaos:
                     self._group.create_task(self._talk(clients(self._http), number))
                 self._group.create_task(self._execute())
             await self._check_rest(clients(self._http))
+            await self._check_store()
         self.report.restarts = self._house.supervisor.status.restarts
         self.report.seconds = time.monotonic() - started
         return self.report
@@ -168,7 +171,8 @@ class Chaos:
         """A failed answer is asked for again, as its error says, without further disturbance."""
         self.report.n_questions += 1
         for attempt in range(MAX_TRIES):
-            witness = Witness(name, question)
+            stored = secrets.token_hex(8) if client.can_resume else ""
+            witness = Witness(name, question, stored)
             await self._ask(client, witness, fate)
             if fate != "read":
                 self.report.done[fate] += 1
@@ -187,7 +191,11 @@ class Chaos:
         """Until the end of the answer, or until the fate wants to leave it."""
         try:
             async with asyncio.timeout(ANSWER_LIMIT_S):
-                async with aclosing(client.ask(str(witness.expected))) as events:
+                place = {"conversation": witness.conversation, "parent": None}
+                asking = client.ask(
+                    str(witness.expected), **(place if witness.conversation else {})
+                )
+                async with aclosing(asking) as events:
                     if fate != "read":
                         await watch(witness, events, self._rng.randint(1, 40))
                     if fate == "stop" and witness.end is None:
@@ -209,8 +217,20 @@ class Chaos:
             self.report.problems.append(f"{witness.transport}: left, then hung")
         self._judge(witness)
 
+    async def _check_store(self) -> None:
+        """What was shown is stored, whoever died while it was."""
+        for witness in self._stored:
+            path = f"/api/conversations/{witness.conversation}/messages"
+            messages = (await self._http.get(path)).raise_for_status().json()["messages"]
+            where = f"store, {witness.transport}, {witness.outcome}"
+            lost = witness.problems_of_store(messages)
+            self.report.problems += [f"{where}: {problem}" for problem in lost]
+        self.report.n_stored = len(self._stored)
+
     def _judge(self, witness: Witness, *, may_be_open: bool = False) -> None:
         self.report.outcomes[f"{witness.transport}: {witness.outcome}"] += 1
+        if witness.conversation and witness.end is not None and not witness.is_refused:
+            self._stored.append(witness)
         if may_be_open and witness.end is None:
             return
         where = f"{witness.transport}, {witness.expected!r}"

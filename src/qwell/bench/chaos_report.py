@@ -33,7 +33,9 @@ or left.
 
 Checked for each answer: numbered without a gap, exactly one terminal event, errors with code
 and fix, a text that is the right one or a beginning of it, an end within {limit_s:.0f} s.
-Afterwards: every transport answers, nothing runs or waits, no process and no open file is left.
+Afterwards: the store holds the question and exactly the text that was shown, for each of the
+{n_stored} answers that were asked for over the page's transports; every transport answers; nothing
+runs or waits; no process and no open file is left.
 """
 
 
@@ -48,6 +50,7 @@ class Report:
     recoveries_s: list[float] = field(default_factory=list)  # from a kill to ready
     n_questions: int = 0
     n_retries: int = 0
+    n_stored: int = 0  # answers compared with what the store holds
     restarts: int = 0
     seconds: float = 0.0
 
@@ -82,6 +85,7 @@ def to_markdown(report: Report, facts: Facts) -> str:
         longest_s=recoveries[-1],
         silence_s=facts.silence_s,
         n_retries=report.n_retries,
+        n_stored=report.n_stored,
         outcomes=_rows(sorted(report.outcomes.items())),
         problems="\n".join(f"- {problem}" for problem in report.problems or ["none"]),
         limit_s=facts.limit_s,

@@ -203,14 +203,19 @@ async def _ready(url: str, process: asyncio.subprocess.Process) -> None:
     raise RuntimeError(f"the server ended with code {process.returncode}")
 
 
-async def soak(engines: Sequence[str], seconds: float, seed: int = 1) -> list[Run]:
-    """A server for each engine, one run after the other."""
+async def soak(
+    engines: Sequence[str], seconds: float, *, niceness: int = 0, seed: int = 1
+) -> list[Run]:
+    """A server for each engine, one run after the other.
+
+    niceness: of the clients. They stand for other machines, which take no time from the servers.
+    """
     async with AsyncExitStack() as stack:
         servers = []
         for engine in engines:
             data = stack.enter_context(tempfile.TemporaryDirectory())
             servers.append(await stack.enter_async_context(served(engine, Path(data))))
-        os.nice(10)  # clients are elsewhere: what they cost must not slow the servers down
+        os.nice(niceness)
         return [
             await Soak(engine, url, pid, seed).go(seconds)
             for engine, (url, pid) in zip(engines, servers, strict=True)
@@ -223,7 +228,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=600.0, help="for each engine")
     parser.add_argument("--report", type=Path)
     options = parser.parse_args()
-    runs = asyncio.run(soak(options.engine or ["scripted"], options.seconds))
+    runs = asyncio.run(soak(options.engine or ["scripted"], options.seconds, niceness=10))
     text = to_markdown(runs)
     print(text)
     if options.report:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable
+from collections.abc import AsyncIterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,10 +12,14 @@ TERMINAL = ("done", "error")
 
 @dataclass(slots=True)
 class Witness:
-    """expected: the whole answer, where it is known; events in the order of arrival."""
+    """expected: the whole answer, where it is known; events in the order of arrival.
+
+    conversation: where question and answer are stored, if they are.
+    """
 
     transport: str
     expected: str | None
+    conversation: str = ""
     events: list[Event] = field(default_factory=list)
 
     @property
@@ -57,6 +61,17 @@ class Witness:
         if self.end and self.end["type"] == "error" and not (self.end["code"] and self.end["fix"]):
             found.append(f"an error without code or fix: {self.end}")
         return found + self._problems_of_text()
+
+    def problems_of_store(self, messages: Sequence[Mapping[str, Any]]) -> list[str]:
+        """What the store lost of the question and of what was shown; messages: what it holds."""
+        contents = [(message["role"], message["content"]) for message in messages]
+        states = [message["state"] for message in messages]
+        found = []
+        if contents != [("user", self.expected), ("assistant", self.text)]:
+            found.append(f"{contents} is stored, {self.text!r} was shown")
+        if "partial" in states:
+            found.append(f"what has ended is stored as {states}")
+        return found
 
     def _problems_of_text(self) -> list[str]:
         if self.expected is None or self.text == self.expected:
