@@ -1,10 +1,13 @@
 // Python's view: arrays in, arrays out. The only file that knows Python.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
+#include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
 
 #include <memory>
+#include <optional>
 
+#include "bandwidth.h"
 #include "model.h"
 
 namespace nb = nanobind;
@@ -45,9 +48,10 @@ nb::object forward(Model& model, const Ids& tokens, const Ids& slots, const Ids&
 NB_MODULE(_native, m) {
   using qwell::Model;
   nb::class_<Model>(m, "Model")
-      .def(nb::init<const std::string&, int, int, int, const std::string&, bool, bool>(),
+      .def(nb::init<const std::string&, int, int, int, const std::string&, bool,
+                    std::optional<bool>>(),
            nb::arg("path"), nb::arg("n_ctx"), nb::arg("n_slots"), nb::arg("n_threads"),
-           nb::arg("isa") = "auto", nb::arg("huge_pages") = true, nb::arg("precise") = false,
+           nb::arg("isa") = "auto", nb::arg("huge_pages") = true, nb::arg("precise") = nb::none(),
            nb::call_guard<nb::gil_scoped_release>())
       .def("forward", &qwell::forward, nb::arg("tokens"), nb::arg("slots"), nb::arg("positions"),
            nb::arg("outputs"), nb::arg("exact") = false)
@@ -62,7 +66,11 @@ NB_MODULE(_native, m) {
       .def_prop_ro("n_vocab", [](const Model& model) { return model.config().n_vocab; })
       .def_prop_ro("huge_bytes", &Model::huge_bytes)
       .def_prop_ro("cache_bytes_per_slot", &Model::cache_bytes_per_slot)
+      .def_prop_ro("bytes_per_token", &Model::bytes_per_token)
       .def_prop_ro("rescored", &Model::rescored);
+  m.def("read_bandwidth", &qwell::read_bandwidth, nb::arg("n_threads"),
+        nb::call_guard<nb::gil_scoped_release>(),
+        "Bytes per second that n threads read from memory together.");
   m.def(
       "best_isa", [] { return qwell::choose_kernels("auto").name; },
       "The instruction set that this CPU would be served with.");

@@ -16,7 +16,7 @@ namespace {
 
 constexpr int kTile = 4;  // 2 half groups x 4 tokens of int16 sums stay in registers
 constexpr int kPanelTokens = 3;
-constexpr int kAhead = 2048;  // bytes prefetched ahead of the plane being read
+constexpr int kAhead = 4;  // bytes prefetched ahead of the plane being read
 
 inline __m256i load(const uint8_t* p) {
   return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));

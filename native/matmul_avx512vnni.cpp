@@ -13,7 +13,7 @@ namespace {
 
 constexpr int kTile = 12;  // 12 integer and 12 float sums stay in registers
 constexpr int kPanelTokens = 24;
-constexpr int kAhead = 2;  // pairs of blocks prefetched ahead of the one being read
+constexpr int kAhead = 4;  // pairs of blocks prefetched ahead of the one being read
 
 inline __m512i load(const uint8_t* p) { return _mm512_loadu_si512(p); }
 

@@ -11,7 +11,7 @@ namespace qwell {
 namespace {
 
 constexpr int kAlone = 8;        // below this many rows every thread quantises for itself
-constexpr int kFeedForward = 2;  // groups of gate and up that make one block of the product
+constexpr int kFeedForward = 4;  // blocks of gate, then of up, in one go when rows are few
 constexpr int kChunks = 4;       // pieces per thread of a matrix: a slow core gets fewer
 constexpr int kHeadChunks = 16;
 constexpr int kStride = 64;       // logits that are looked at together for one near the best
@@ -38,17 +38,18 @@ Rounded Buffer::rows(int m, int cols, int width) {
 }
 
 Model::Model(const std::string& path, int n_ctx, int n_slots, int n_threads, const std::string& isa,
-             bool huge_pages, bool precise)
+             bool huge_pages, std::optional<bool> precise)
     : pack_(path),
       huge_bytes_(huge_pages ? pack_.move_to_huge_pages() : 0),
       config_(pack_.config()),
       n_ctx_(n_ctx),
       n_slots_(n_slots),
-      precise_(precise),
+      precise_(false),
       kernels_(choose_kernels(isa.c_str())),
       team_(n_threads),
       cache_(config_, n_slots, n_ctx) {
   load_layers();
+  precise_ = precise.value_or(is_all_q8());
   const Config& c = config_;
   const int widest = std::max({c.n_embd, c.n_ff, c.n_head * c.head_dim});
   for (int i = 0; i < c.head_dim / 2; ++i) {
@@ -60,8 +61,8 @@ Model::Model(const std::string& path, int n_ctx, int n_slots, int n_threads, con
   attended_.resize(times(kMaxRows, c.n_head * c.head_dim));
   angles_.resize(times(kMaxRows, c.head_dim));
   const int narrow = std::max(c.n_embd, c.n_head * c.head_dim);
-  shared_.resize(kMaxRows, narrow, precise);
-  ff_.resize(kMaxRows, c.n_ff, precise);
+  shared_.resize(kMaxRows, narrow, precise_);
+  ff_.resize(kMaxRows, c.n_ff, precise_);
   scratch_.resize(static_cast<size_t>(team_.size()));
   const int heads = c.n_head / c.n_kv_head;
   for (auto& scratch : scratch_) {
@@ -70,7 +71,7 @@ Model::Model(const std::string& path, int n_ctx, int n_slots, int n_threads, con
     scratch.wide.resize(static_cast<size_t>(narrow));
     scratch.gate.resize(times(kMaxRows, kBlock));
     scratch.up.resize(times(kMaxRows, kBlock));
-    scratch.own.resize(kAlone, narrow, precise);
+    scratch.own.resize(kAlone, narrow, precise_);
   }
 }
 
@@ -97,6 +98,15 @@ void Model::load_layers() {
   head_hi_ = c.tied ? embd_hi_ : pack_.plane("head.hi", Kind::hi, c.n_vocab_padded, c.n_embd);
   head_lo_ = c.tied ? embd_lo_ : pack_.plane("head.lo", Kind::lo, c.n_vocab_padded, c.n_embd);
   out_norm_ = pack_.vector("out_norm", c.n_embd).f32();
+}
+
+bool Model::is_all_q8() const {
+  return std::all_of(layers_.begin(), layers_.end(), [](const Layer& layer) {
+    const auto matrices = {&layer.q,    &layer.k,  &layer.v,   &layer.o,
+                           &layer.gate, &layer.up, &layer.down};
+    return std::all_of(matrices.begin(), matrices.end(),
+                       [](const Tensor* matrix) { return matrix->kind == Kind::q8; });
+  });
 }
 
 void Model::check(const Rows& rows) const {
@@ -158,6 +168,17 @@ bool Model::forward(const Rows& rows, float* logits, bool exact) {
   peaks_.resize(times(rows.n_outputs, team_.size()));
   team_.run([](void* self, int thread) { static_cast<Model*>(self)->pass(thread); }, this);
   return !stop_;
+}
+
+size_t Model::bytes_per_token() const {
+  size_t total = head_hi_.bytes;
+  for (const Layer& layer : layers_) {
+    for (const Tensor* matrix :
+         {&layer.q, &layer.k, &layer.v, &layer.o, &layer.gate, &layer.up, &layer.down}) {
+      total += matrix->bytes;
+    }
+  }
+  return total;
 }
 
 void Model::copy(int source, int target, int n) {
@@ -309,6 +330,23 @@ void Model::attend(int layer, const Part& part, Scratch& scratch) {
   kernels_.attend(a);
 }
 
+// Blocks [begin, end) of silu(gate) * up for all rows.
+void Model::feed_forward(const Layer& layer, const Rounded& x, const Rounded& ff, int begin,
+                         int end, Scratch& scratch) {
+  constexpr int kGroups = kBlock / kLanes;
+  const int width = (end - begin) * kBlock;
+  float* gate = scratch.gate.data();
+  float* up = scratch.up.data();
+  multiply(layer.gate, begin * kGroups, end * kGroups, x, gate - begin * kBlock, width, false,
+           scratch);
+  multiply(layer.up, begin * kGroups, end * kGroups, x, up - begin * kBlock, width, false, scratch);
+  kernels_.silu_mul(gate, up, rows_.n * width);
+  for (int row = 0; row < rows_.n; ++row) {
+    float* values = gate + row * width;
+    round(values, width, ff, row, begin, values);
+  }
+}
+
 // One layer, five phases; a barrier ends each.
 void Model::layer_pass(const Layer& layer, int index, int thread) {
   const Config& c = config_;
@@ -361,18 +399,10 @@ void Model::layer_pass(const Layer& layer, int index, int thread) {
   const Rounded ff = ff_.rows(n, c.n_ff, kernels_.tile);
   {
     const Rounded a = normed(layer.ffn_norm, thread);
+    const int at_once = n < kAlone ? kFeedForward : 1;
     in_chunks(c.n_ff / kBlock, kChunks, [&](int begin, int end) {
-      for (int block = begin; block < end; ++block) {
-        const int from = block * kFeedForward, to = from + kFeedForward;
-        float* gate = scratch.gate.data();
-        float* up = scratch.up.data();
-        multiply(layer.gate, from, to, a, gate - from * kLanes, kBlock, false, scratch);
-        multiply(layer.up, from, to, a, up - from * kLanes, kBlock, false, scratch);
-        kernels_.silu_mul(gate, up, n * kBlock);
-        for (int row = 0; row < n; ++row) {
-          float* values = gate + row * kBlock;
-          round(values, kBlock, ff, row, block, values);
-        }
+      for (int block = begin; block < end; block += at_once) {
+        feed_forward(layer, a, ff, block, std::min(block + at_once, end), scratch);
       }
     });
     team_.barrier_and_restart();

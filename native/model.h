@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -58,10 +59,11 @@ class Model {
  public:
   static constexpr int kMaxRows = 512;
 
-  // precise: activations of 15 bits instead of 8; twice the work, the same bytes.
+  // precise: activations of 15 bits instead of 8: twice the work, the same bytes. By default where
+  // all matrices are q8, whose users ask for quality.
   // Throws std::runtime_error if the pack is malformed or its tensors do not fit its config.
   Model(const std::string& path, int n_ctx, int n_slots, int n_threads, const std::string& isa,
-        bool huge_pages, bool precise);
+        bool huge_pages, std::optional<bool> precise = {});
 
   // logits: [n_outputs][n_vocab_padded]. exact: every logit from both planes of the head, not
   // only those that can win. Returns false if cancelled. Throws std::invalid_argument when a row
@@ -76,6 +78,8 @@ class Model {
   int threads() const { return team_.size(); }
   int n_ctx() const { return n_ctx_; }
   int n_slots() const { return n_slots_; }
+  // Bytes of weights that one decoded token reads: every matrix and the head's high plane.
+  size_t bytes_per_token() const;
   size_t huge_bytes() const { return huge_bytes_; }
   size_t cache_bytes_per_slot() const { return cache_.bytes_per_slot(); }
   // Rows of the head that were rescored exactly in the last pass, summed over its outputs.
@@ -92,12 +96,15 @@ class Model {
   };
 
   void load_layers();
+  bool is_all_q8() const;
   void check(const Rows& rows) const;
   void plan_attention(const Rows& rows);
   void embed(int row);
   void pass(int thread);
   void layer_pass(const Layer& layer, int index, int thread);
   void attend(int layer, const Part& part, Scratch& scratch);
+  void feed_forward(const Layer& layer, const Rounded& x, const Rounded& ff, int begin, int end,
+                    Scratch& scratch);
   void store_keys(int layer, int row, int kv_head);
   void head_pass(int thread);
   void rescore(int output, int begin, int end, float threshold);
@@ -115,7 +122,7 @@ class Model {
   size_t huge_bytes_;
   const Config config_;
   const int n_ctx_, n_slots_;
-  const bool precise_;
+  bool precise_;
   const Kernels& kernels_;
   Team team_;
   KvCache cache_;

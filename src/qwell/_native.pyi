@@ -14,6 +14,7 @@ class Model:
         n_threads: int,
         isa: str = "auto",
         huge_pages: bool = True,
+        precise: bool | None = None,
     ) -> None: ...
     def forward(
         self,
@@ -44,6 +45,12 @@ class Model:
     def cache_bytes_per_slot(self) -> int: ...
     @property
     def rescored(self) -> int: ...
+    @property
+    def bytes_per_token(self) -> int:
+        """Bytes of weights that one decoded token reads."""
+
+def read_bandwidth(n_threads: int) -> float:
+    """Bytes per second that n threads read from memory together."""
 
 def best_isa() -> str:
     """The instruction set that this CPU would be served with."""
