@@ -48,7 +48,7 @@ def _shown(name: str, value: Any) -> str:
 
 def _serve(settings: Settings) -> int:
     from qwell import log
-    from qwell.server.listen import bind
+    from qwell.server.port import bind
 
     log.configure(settings.log_format, settings.log_level, _log_file(settings))
     signal.signal(signal.SIGTERM, _leave)
@@ -90,11 +90,22 @@ def _leave(_signal: int, _frame: object) -> None:
 
 
 async def _run(settings: Settings, listener: socket.socket) -> None:
-    from qwell.server.app import create_app
-    from qwell.server.listen import make_server
     from qwell.worker.supervisor import Supervisor
 
     supervisor = Supervisor(settings)
+    await supervisor.start()
+    await supervisor.spawned()
+    try:
+        await _run_server(settings, listener, supervisor)
+    finally:
+        await supervisor.stop(grace_s=0)
+
+
+async def _run_server(settings: Settings, listener: socket.socket, supervisor: Supervisor) -> None:
+    """Importing the server takes as long as mapping the model: the worker loads meanwhile."""
+    from qwell.server.app import create_app
+    from qwell.server.listen import make_server
+
     server = make_server(create_app(settings, supervisor, watched=True))
     port = listener.getsockname()[1]
     announcing = asyncio.create_task(_announce(supervisor, settings, port))
