@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from sqlalchemy import URL
 
 from qwell.config import Settings
 from qwell.errors import QwellError
@@ -29,6 +30,16 @@ async def test_it_opens_and_keeps_what_it_is_given(tmp_path: Path) -> None:
         await store.journal.begin(Turn(f"c{n}", None, "q", "hello", "a", "r"))
         await keeper.close()
     assert (tmp_path / "new" / "folder" / "qwell.db").is_file()
+
+
+async def test_a_database_of_ones_own_choice(url: URL, tmp_path: Path) -> None:
+    address = url.render_as_string(hide_password=False).replace("+psycopg", "")
+    keeper = StoreKeeper(Settings(data_dir=str(tmp_path / "unused"), database_url=address))
+    store = await keeper.get(30)
+    await store.journal.begin(Turn("c", None, "q", "hello", "a", "r"))
+    await keeper.close()
+    assert store.database.url == url
+    assert not (tmp_path / "unused").exists()
 
 
 async def test_a_start_settles_what_a_crash_left(tmp_path: Path) -> None:
