@@ -34,6 +34,7 @@ NONE_WORKS = 6.0  # the same, when the person says that everything works
 FOLD_FROM, FOLD_MARGIN = 3.4, 2.6  # a cause needs this much, and may be this much weaker
 LEAST_EFFECT = 1.5  # what has less is no effect but noise
 SHOWN, RIVALS = 3, 3
+LEAST_SEEN = 0.4  # of a fault that a live check sees: less is a hint of something else
 LEAST_SHOWN = 0.08
 SYMPTOM_BESIDE_LOG = 0.6  # words count less where lines of a log name faults
 WORDS_BESIDE_HARMLESS = 0.4  # and still less where the log shows only harmless messages
@@ -52,11 +53,15 @@ class Proof:
 
 @dataclass(slots=True)
 class Diagnosis:
-    """One fault with its probability; symptoms are faults that it explains."""
+    """One fault with its probability; symptoms are faults that it explains.
+
+    is_seen: a live check sees it, rather than a log or a person's words
+    """
 
     fault: Fault
     score: float
     p: float = 0.0
+    is_seen: bool = False
     proofs: list[Proof] = field(default_factory=list)
     facts: dict[str, Value] = field(default_factory=dict)
     symptoms: list[str] = field(default_factory=list)
@@ -119,9 +124,21 @@ def diagnose_text(text: str, live: Iterable[Finding] = ()) -> Verdict:
 
 
 def diagnose(findings: Iterable[Finding], none: float = NONE) -> Verdict:
-    """The verdict on findings alone: live checks, or a bundle of them."""
-    found = list(findings)
-    return _decide(_weigh(found, load()), none, found, None)
+    """The verdict on findings alone: live checks, or a bundle of them.
+
+    What a check sees is there, whatever else is: faults do not compete here, and each that one
+    of its own checks sees is named, however many there are.
+    """
+    candidates = _weigh(findings, load())
+    ranked = _fold(sorted(candidates.values(), key=lambda d: -d.score))
+    for diagnosis in ranked:
+        diagnosis.p = 1 / (1 + math.exp(none - diagnosis.score))
+    seen = [d for d in ranked if d.is_seen and d.p >= LEAST_SEEN]
+    if not seen:
+        return Verdict("unknown", (), Next(_TELL_MORE))
+    _rule_out(seen, ranked)
+    is_certain = seen[0].p >= CERTAIN
+    return Verdict("fault" if is_certain else "unknown", tuple(seen), _next(seen, is_certain))
 
 
 def _none_of(reading: Reading) -> float:
@@ -147,10 +164,13 @@ def _weigh(findings: Iterable[Finding], catalogue: Catalogue) -> dict[str, Diagn
     """Score of each fault that any finding speaks for or against."""
     weights = _weights(catalogue)
     candidates: dict[str, Diagnosis] = {}
-    for finding in findings:
+    for finding in sorted(findings, key=lambda finding: finding.status is Status.PASS):
         for fault_id, weight in weights.get((finding.check, finding.status), ()):
             fault = catalogue.faults[fault_id]
             diagnosis = candidates.setdefault(fault_id, Diagnosis(fault, fault.prior))
+            if finding.status is Status.PASS and diagnosis.is_seen:
+                continue  # what one check sees, another need not see
+            diagnosis.is_seen |= weight > 0 and not finding.check.startswith("log.")
             _add(diagnosis, finding, weight)
     return candidates
 

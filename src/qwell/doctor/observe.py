@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from qwell.doctor.finding import (
-    CHECKS,
     LAYERS,
     Check,
     Finding,
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
 
 CAP_S = 10.0  # for everything together, when nothing deep is asked for
 DEEP_CAP_S = 180.0
-_ABREAST = 16
+_ABREAST = 8  # more only wait for each other's turn at the interpreter
 Watch = Callable[[Finding], None]
 
 
@@ -81,7 +80,11 @@ def observe(
 
     Changes nothing. Checks that hang are left behind in threads that die with the process.
     """
-    todo = list(select(CHECKS) if checks is None else checks)
+    if checks is None:
+        from qwell.doctor.checks import CHECKS as ALL  # importing them declares them
+
+        checks = select(ALL)
+    todo = list(checks)
     findings = _Run(system, todo, cap_s, watch).findings()
     return [findings[check.id] for check in todo]
 

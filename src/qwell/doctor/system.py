@@ -17,14 +17,17 @@ import time
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from qwell.config import Settings
 from qwell.doctor.address import is_near, url_of
-from qwell.doctor.answer import Answer, Frame, HttpDoor
+from qwell.doctor.answer import Answer, Frame
 from qwell.doctor.cgroup import Cgroup
 from qwell.doctor.sockets import Listener, listeners
+
+if TYPE_CHECKING:
+    from qwell.doctor.http_door import HttpDoor
 
 T = TypeVar("T")
 
@@ -168,7 +171,7 @@ class System:
 
     def listeners(self, port: int) -> list[Listener]:
         """Who listens on a TCP port of this machine."""
-        return listeners(self.root, port)
+        return self.once(f"listeners {port}", lambda: listeners(self.root, port))
 
     def resolve(self, host: str) -> list[str]:
         """Addresses of a name. Raises OSError."""
@@ -189,6 +192,8 @@ class System:
 
     @cached_property
     def _door(self) -> HttpDoor:
+        from qwell.doctor.http_door import HttpDoor  # takes longer than most checks
+
         return HttpDoor(self.url, self.settings.api_key.partition(",")[0].strip())
 
     def http(

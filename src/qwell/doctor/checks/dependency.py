@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 import shutil
 import sys
-from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -82,6 +81,8 @@ def versions(system: System) -> Outcome:
 
 def _requirements() -> list[tuple[str, str]]:
     """Name and version bounds of what qwell needs without extras."""
+    from importlib import metadata
+
     try:
         lines = metadata.requires("qwell") or []
     except metadata.PackageNotFoundError:
@@ -97,6 +98,8 @@ def _requirements() -> list[tuple[str, str]]:
 
 
 def _version_of(name: str) -> str | None:
+    from importlib import metadata
+
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:

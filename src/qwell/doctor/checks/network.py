@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-import ssl
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -101,6 +99,8 @@ def certificate(system: System) -> Outcome:
 
 
 def _certificate(system: System, url: str) -> Outcome:
+    import ssl
+
     host = urlsplit(url).hostname or ""
     try:
         system.http(url, method="HEAD", timeout_s=5.0)
@@ -122,6 +122,8 @@ def clock_agrees(system: System) -> Outcome:
     text = answer.headers.get("date", "") if answer is not None else ""
     if not text:
         return skipped("the server tells no time")
+    from email.utils import parsedate_to_datetime
+
     apart = abs(parsedate_to_datetime(text).timestamp() - system.now())
     if apart > _SKEW_S:
         return failed("the clocks differ", "Date", seconds=round(apart))
@@ -186,7 +188,7 @@ def silence(system: System) -> Outcome:
     return passed("/api/selftest/stream", **facts)
 
 
-@check("network.websocket", layer="network", needs=("api.key", "dependency.websockets"))
+@check("network.websocket", layer="network", needs=("api.key",))
 def websocket(system: System) -> Outcome:
     """The switch to WebSocket comes through."""
     try:
