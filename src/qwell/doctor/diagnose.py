@@ -31,6 +31,7 @@ CERTAIN = 0.6  # below this probability there is no verdict
 NONE = 2.6  # log-odds of "none of these" before anything was seen
 NONE_HARMLESS = 4.4  # the same, beside a message that is known to be harmless
 NONE_WORKS = 6.0  # the same, when the person says that everything works
+WORDS_NEED = 0.7  # more than nothing, where no line of a log speaks
 FOLD_FROM, FOLD_MARGIN = 3.4, 2.6  # a cause needs this much, and may be this much weaker
 LEAST_EFFECT = 1.5  # what has less is no effect but noise
 SHOWN, RIVALS = 3, 3
@@ -240,8 +241,10 @@ def _decide(
 
 
 def _is_too_weak(shown: list[Diagnosis], none: float) -> bool:
-    """Nothing stands out from 'none of these'."""
-    return shown[0].score < none
+    """Nothing stands out from 'none of these'; words alone have to say a little more."""
+    first = shown[0]
+    has_line = any(proof.line and proof.weight > 0 for proof in first.proofs)
+    return first.score < (none if has_line else none + WORDS_NEED)
 
 
 def _harmless_ids(findings: list[Finding], reading: Reading | None) -> list[str]:

@@ -18,6 +18,7 @@ from qwell.doctor.read_pattern import anchors, compiled
 from qwell.doctor.redact import Redactor
 
 MOST_TRIES = 60  # lines on which one pattern is tried
+LONGEST_PROSE = 1500  # characters
 HARMLESS = "harmless."
 RETRY = "retry-then-success"
 _WORKED = re.compile(
@@ -89,7 +90,7 @@ def read(text: str, catalogue: Catalogue | None = None) -> Reading:
                 findings.append(finding)
     return Reading(
         tuple(findings),
-        "\n".join(line.text for line in lines if line.is_prose)[:3000],
+        "\n".join(line.text for line in lines if line.is_prose)[:LONGEST_PROSE],
         "\n".join(line.text for line in lines[:60])[:6000],
         any(not line.is_prose for line in lines),
         redactor.receipt,

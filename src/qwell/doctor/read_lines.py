@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 LONGEST_TEXT = 2_000_000  # characters; of a longer text the beginning and the end are read
-MOST_LINES = 4_000  # different ones
+MOST_LINES = 1_500  # different ones
 LONGEST_LINE = 1_200
 _REPEATED = str.maketrans("", "", "0123456789")
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\][^\x07\x1b]{0,200}(?:\x07|\x1b\\)|\r")
@@ -69,7 +69,23 @@ def split(text: str) -> list[Line]:
     numbers = sorted(kept.values())
     if len(numbers) > MOST_LINES:
         numbers = _most_telling(numbers, by_number)
-    return [line for number in numbers if (line := _line(number, by_number[number])) is not None]
+    found = [line for number in numbers if (line := _line(number, by_number[number])) is not None]
+    return _without_logs_in_words(found)
+
+
+def _without_logs_in_words(lines: list[Line]) -> list[Line]:
+    """A person speaks first, or in Chinese, or at length: other lines among a log are its own."""
+    in_log, marked = False, []
+    for line in lines:
+        in_log = in_log or not line.is_prose
+        doubtful = line.is_prose and in_log and not _is_surely_prose(line.text)
+        marked.append(replace(line, is_prose=False) if doubtful else line)
+    return marked
+
+
+def _is_surely_prose(text: str) -> bool:
+    function_words = {word.lower() for word in _FUNCTION_WORDS.findall(text)}
+    return len(_CJK.findall(text)) >= 8 or len(function_words) >= 4
 
 
 def _bounded(text: str) -> list[tuple[int, str]]:
@@ -100,15 +116,16 @@ def _line(number: int, raw: str) -> Line | None:
     text = raw[:LONGEST_LINE]
     prefix = _PREFIX.match(text)
     container = ""
+    is_json = text.startswith('{"')
     if prefix:
         container = prefix["container"] or ""
         text = text[prefix.end() :]
-    elif text.startswith('{"'):
+    elif is_json:
         text = _from_json(text)
     text = text.rstrip()
     if not text.strip():
         return None
-    return Line(number, text, container, not prefix and _is_prose(text))
+    return Line(number, text, container, not (prefix or is_json) and _is_prose(text))
 
 
 def _from_json(text: str) -> str:

@@ -1,0 +1,111 @@
+"""Text as words, pairs of Chinese characters, and concepts of the catalogue.
+
+Knows no fault.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import cache
+
+_CONTEXT = frozenset({"container", "k8s", "windows", "selinux", "localhost", "proxy", "arch"})
+_WORD = re.compile(r"[a-z0-9_]+|[\u4e00-\u9fff]+")
+_STOP = frozenset(
+    [
+        "the",
+        "a",
+        "an",
+        "is",
+        "are",
+        "was",
+        "were",
+        "be",
+        "to",
+        "of",
+        "in",
+        "on",
+        "at",
+        "it",
+        "its",
+        "i",
+        "my",
+        "me",
+        "we",
+        "our",
+        "you",
+        "your",
+        "and",
+        "or",
+        "but",
+        "with",
+        "for",
+        "from",
+        "by",
+        "as",
+        "that",
+        "this",
+        "so",
+        "do",
+        "does",
+        "did",
+        "has",
+        "have",
+        "had",
+        "not",
+        "no",
+        "if",
+        "when",
+        "then",
+        "there",
+        "what",
+        "why",
+        "how",
+        "can",
+        "will",
+        "just",
+        "very",
+        "all",
+        "any",
+        "one",
+        "some",
+        "after",
+        "before",
+        "into",
+        "than",
+    ]
+)
+
+
+def concepts_in(prose: str, head: str, concepts: Mapping[str, tuple[str, ...]]) -> frozenset[str]:
+    """Concepts that the prose expresses, or, for surroundings, the log beside it."""
+    lowered, around = prose.lower(), head.lower()
+    return frozenset(
+        name
+        for name, patterns in concepts.items()
+        if _concept(patterns).search(lowered)
+        or (name in _CONTEXT and _concept(patterns).search(around))
+    )
+
+
+@cache
+def _concept(patterns: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile("|".join(patterns), re.IGNORECASE)
+
+
+def terms(text: str) -> list[str]:
+    """Words without common endings, and pairs of Chinese characters."""
+    found: list[str] = []
+    for word in _WORD.findall(text.lower()):
+        if word[0] >= "\u4e00":
+            found.extend(word[i : i + 2] for i in range(max(1, len(word) - 1)))
+        elif word not in _STOP:
+            found.append(_stem(word))
+    return found
+
+
+def _stem(word: str) -> str:
+    for ending in ("ing", "ed", "es", "s"):
+        if word.endswith(ending) and len(word) - len(ending) >= 3:
+            return word[: -len(ending)]
+    return word
