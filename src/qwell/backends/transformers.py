@@ -226,6 +226,12 @@ def model_of(path: Path) -> Any:
     return build_model(read_pack(path).meta["config"], dequantized(path))
 
 
+def logits_of(model: Any, ids: Any) -> Any:
+    """(n, n_vocab) float32: the oracle's logits for every position of one text of n ids."""
+    with torch.no_grad():
+        return model(torch.as_tensor(ids, dtype=torch.int64)[None]).logits[0].float().numpy()
+
+
 def build_model(config: Mapping[str, Any], tensors: Mapping[str, np.ndarray[Any, Any]]) -> Any:
     """A Qwen2ForCausalLM in float32. config and tensors: names of Hugging Face."""
     hf_config = Qwen2Config(**config)

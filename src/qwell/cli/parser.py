@@ -9,6 +9,7 @@ from typing import Any
 
 import qwell
 from qwell.cli import (
+    bench,
     bundle,
     chat,
     completion,
@@ -46,6 +47,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_diagnose(commands)
     _add_explain(commands)
     _add_bundle(commands)
+    _add_bench(commands)
     _add_version(commands)
     _add_completion(commands)
     return parser
@@ -147,6 +149,15 @@ def _add_bundle(commands: Any) -> None:
     _add_settings(command, _OF_THE_DOCTOR)
     command.add_argument("--url", help="address of the server (default: from host and port)")
     command.add_argument("--output", default=".", help="folder for the file (default: this one)")
+
+
+def _add_bench(commands: Any) -> None:
+    command = _command(commands, "bench", bench.run, "measure this machine and its engine")
+    _add_settings(command, ("model", "quant", "threads", "cache_dir"))
+    command.add_argument(
+        "--peers", action="store_true", help="also other engines on the same weights, in turn"
+    )
+    command.add_argument("--json", metavar="FILE", help="write the figures to this file, too")
 
 
 def _add_version(commands: Any) -> None:

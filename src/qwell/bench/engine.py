@@ -1,0 +1,132 @@
+"""What the native engine does on this machine: speed, bytes, memory. Knows no peers, no printing.
+
+Greedy, fixed prompts, medians over rounds; a round measures everything once, so that the machine's
+drift spreads over all figures alike.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+PROMPT = "Tell me a long story about a dragon who lives in a mountain and reads books every day."
+DECODED = 128  # tokens decoded in a round
+PREFILLED = 512  # tokens of the long prompt
+BATCHES = (1, 4, 8)
+_BATCH_STEPS = 32
+
+
+@dataclass
+class Samples:
+    """Rates and times of all rounds."""
+
+    decode_tok_s: list[float] = field(default_factory=list)
+    prefill_tok_s: list[float] = field(default_factory=list)
+    ttft_ms: dict[str, list[float]] = field(default_factory=dict)
+    batch: dict[str, list[float]] = field(default_factory=dict)
+
+    def medians(self) -> dict[str, Any]:
+        return {
+            "decode_tok_s": median(self.decode_tok_s),
+            "prefill_tok_s": median(self.prefill_tok_s),
+            "ttft_ms": {name: median(times) for name, times in self.ttft_ms.items()},
+            "batch": {name: median(rates) for name, rates in self.batch.items()},
+        }
+
+
+class OwnEngine:
+    """The native engine without scheduler or text: what a step costs at least."""
+
+    def __init__(self, pack: Path, n_threads: int) -> None:
+        from qwell import _native
+        from qwell.text import Text
+        from qwell.weights.pack import read_pack
+
+        self._native = _native
+        start = time.perf_counter()
+        self.model = _native.Model(str(pack), 4096, max(BATCHES), n_threads)
+        self.load_s = time.perf_counter() - start
+        text = Text.from_meta(read_pack(pack).meta)
+        self._prompt = text.tokenizer.encode(PROMPT)[:26]
+        self._long = long_prompt(self.model.n_vocab)
+
+    def sample(self, samples: Samples) -> None:
+        """One round of everything."""
+        samples.decode_tok_s.append(self.decode(DECODED))
+        seconds = self._timed(self._long)
+        samples.prefill_tok_s.append(PREFILLED / seconds)
+        samples.ttft_ms.setdefault("512", []).append(seconds * 1e3)
+        samples.ttft_ms.setdefault("26", []).append(self._timed(self._prompt) * 1e3)
+        for n in BATCHES:
+            samples.batch.setdefault(str(n), []).append(self._together(n))
+
+    def decode(self, n: int) -> float:
+        """Tokens per second of n greedy tokens after the short prompt."""
+        token = int(self._forward(self._prompt, 0, 0).argmax())
+        start = time.perf_counter()
+        for i in range(n):
+            token = int(self._forward([token], 0, len(self._prompt) + i).argmax())
+        return n / (time.perf_counter() - start)
+
+    def facts(self) -> dict[str, Any]:
+        """Figures that need no rounds. rss_mb: after the rounds, with one 4,096-token slot used."""
+        bandwidth = self._native.read_bandwidth(self.model.n_threads)
+        return {
+            "isa": self.model.isa,
+            "threads": self.model.n_threads,
+            "bytes_per_token": self.model.bytes_per_token,
+            "read_gb_s": bandwidth / 1e9,
+            "load_s": self.load_s,
+            "rss_mb": resident_mb(),
+        }
+
+    def _forward(self, tokens: Sequence[int], slot: int, start: int) -> np.ndarray[Any, Any]:
+        n = len(tokens)
+        logits = self.model.forward(
+            np.asarray(tokens, np.int32),
+            np.full(n, slot, np.int32),
+            np.arange(start, start + n, dtype=np.int32),
+            np.array([n - 1], np.int32),
+        )
+        assert logits is not None
+        row: np.ndarray[Any, Any] = logits[0]
+        return row
+
+    def _timed(self, tokens: Sequence[int]) -> float:
+        start = time.perf_counter()
+        self._forward(tokens, 0, 0).argmax()
+        return time.perf_counter() - start
+
+    def _together(self, n: int) -> float:
+        """Tokens per second in total of n conversations that decode in step."""
+        for slot in range(n):
+            self._forward(self._prompt, slot, 0)
+        slots = np.arange(n, dtype=np.int32)
+        tokens = np.full(n, self._prompt[-1], np.int32)
+        start = time.perf_counter()
+        for i in range(_BATCH_STEPS):
+            positions = np.full(n, len(self._prompt) + i, np.int32)
+            logits = self.model.forward(tokens, slots, positions, slots)
+            assert logits is not None
+            tokens = logits.argmax(axis=1).astype(np.int32)
+        return n * _BATCH_STEPS / (time.perf_counter() - start)
+
+
+def long_prompt(n_vocab: int) -> list[int]:
+    """PREFILLED ordinary token ids, the same for every engine."""
+    rng = np.random.default_rng(7)
+    ids: list[int] = rng.integers(1000, min(100_000, n_vocab), PREFILLED).tolist()
+    return ids
+
+
+def resident_mb() -> float:
+    """Resident memory of the calling process in MB (10^6 bytes)."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6

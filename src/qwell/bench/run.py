@@ -1,0 +1,86 @@
+"""`qwell bench`: our engine and, when asked, its peers, in turn on the same weights."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from qwell.backends.threads import default_threads
+from qwell.bench.divergence import divergence
+from qwell.bench.engine import OwnEngine, Samples
+from qwell.bench.peer_process import PEERS
+from qwell.bench.peers import Peer
+from qwell.config import Settings
+from qwell.errors import QwellError
+from qwell.weights import ensure_pack
+
+ROUNDS = 5
+
+
+def run(settings: Settings, *, peers: bool, say: Callable[[str], None]) -> dict[str, Any]:
+    """Everything of the contract's `bench --json`. say: told what is going on."""
+    say("preparing the model")
+    packed = ensure_pack(settings)
+    source = Path(str(packed.meta["source"]["path"]))
+    n_threads = settings.threads or default_threads().count
+    others, missing = _start(source, n_threads) if peers else ([], [])
+    engine = OwnEngine(packed.path, n_threads)
+    samples = Samples()
+    try:
+        for i in range(ROUNDS):
+            say(f"round {i + 1} of {ROUNDS}")
+            engine.sample(samples)
+            for peer in others:
+                peer.sample()
+    finally:
+        for peer in others:
+            peer.stop()
+    figures = samples.medians()
+    facts = engine.facts()
+    machine = {"cpu": cpu_name(), "cores": os.cpu_count(), "python": platform.python_version()}
+    machine |= {"isa": facts.pop("isa"), "threads": facts.pop("threads")}
+    say("comparing with float32")
+    return {
+        "machine": machine,
+        "model": {"name": packed.meta["name"], "source": source.name},
+        "quant": packed.meta["quant"],
+        **figures,
+        **facts,
+        "roofline": figures["decode_tok_s"] * facts["bytes_per_token"] / facts["read_gb_s"] / 1e9,
+        "kl": _divergence(engine, source, packed.path),
+        "peers": [peer.result() for peer in others],
+        "missing": missing,
+    }
+
+
+def _start(source: Path, n_threads: int) -> tuple[list[Peer], list[str]]:
+    """The peers that run here, and why the others do not."""
+    if source.suffix != ".gguf":
+        return [], [f"peers read GGUF files, not {source}: qwell bench --model FILE.gguf --peers"]
+    started: list[Peer] = []
+    missing: list[str] = []
+    for name in PEERS:
+        try:
+            started.append(Peer.start(name, source, n_threads))
+        except QwellError as error:
+            missing.append(error.found)
+    return started, missing
+
+
+def _divergence(engine: OwnEngine, source: Path, pack: Path) -> dict[str, float] | None:
+    """None without the oracle's packages."""
+    try:
+        return divergence(engine.model, source, pack)
+    except ImportError:
+        return None
+
+
+def cpu_name() -> str:
+    """The processor's name as the kernel gives it."""
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith(("model name", "Model")):
+            return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()

@@ -1,0 +1,78 @@
+"""The bench measures what it says, on a random tiny model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from qwell.bench.divergence import mean_kl
+from qwell.bench.engine import BATCHES, OwnEngine, Samples, long_prompt
+from qwell.cli.bench import report
+from qwell.weights.tiny import write_tiny_pack
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> OwnEngine:
+    path = tmp_path / "tiny.qpack"
+    write_tiny_pack(path, n_vocab=1280, seed=1)
+    return OwnEngine(path, 1)
+
+
+def test_a_round_fills_every_figure(engine: OwnEngine) -> None:
+    samples = Samples()
+    engine.sample(samples)
+    figures = samples.medians()
+    assert figures["decode_tok_s"] > 0
+    assert figures["prefill_tok_s"] > 0
+    assert set(figures["ttft_ms"]) == {"26", "512"}
+    assert set(figures["batch"]) == {str(n) for n in BATCHES}
+
+
+def test_facts_fit_the_model(engine: OwnEngine) -> None:
+    facts = engine.facts()
+    assert 0 < facts["bytes_per_token"] < 2e6
+    assert facts["read_gb_s"] > 0.1
+    assert facts["rss_mb"] > 1
+
+
+def test_the_long_prompt_is_always_the_same() -> None:
+    assert long_prompt(151_936) == long_prompt(151_936)
+    assert max(long_prompt(151_936)) < 100_000
+
+
+def test_kl_of_equal_and_of_shifted_logits_is_zero() -> None:
+    logits = np.random.default_rng(0).normal(size=(3, 50))
+    assert mean_kl(logits, logits + 5) == pytest.approx(0, abs=1e-12)
+
+
+def test_kl_of_two_known_distributions() -> None:
+    p, q = np.log([[0.5, 0.5]]), np.log([[0.9, 0.1]])
+    expected = 0.5 * np.log(0.5 / 0.9) + 0.5 * np.log(0.5 / 0.1)
+    assert mean_kl(p, q) == pytest.approx(expected)
+
+
+def test_the_report_names_ratio_and_what_is_missing() -> None:
+    result = {
+        "machine": {"cpu": "a CPU", "threads": 2, "isa": "avx2"},
+        "model": {"name": "m", "source": "m.gguf"},
+        "quant": "q5",
+        "decode_tok_s": 60.0,
+        "prefill_tok_s": 300.0,
+        "ttft_ms": {"26": 80.0},
+        "batch": {"8": 200.0},
+        "bytes_per_token": 340e6,
+        "read_gb_s": 30.0,
+        "roofline": 0.68,
+        "load_s": 0.3,
+        "rss_mb": 400.0,
+        "kl": None,
+        "peers": [
+            {"name": "p", "version": "1", "model": "m", "decode_tok_s": 30, "prefill_tok_s": 100}
+        ],
+        "missing": ["q did not start"],
+    }
+    text = "\n".join(report(result))
+    assert "2.00x and 3.00x" in text
+    assert "not measured: q did not start" in text
