@@ -205,18 +205,18 @@ size_t Pack::move_to_huge_pages() {
     moves.emplace_back(at, &tensor);
     at += round_up(tensor.bytes, kAlign);
   }
-#ifdef MADV_POPULATE_READ
-  for (const auto& [to, tensor] : moves) {  // map whole tensors at once, not page by page
-    madvise(const_cast<uint8_t*>(tensor->data), round_up(tensor->bytes, kAlign),
-            MADV_POPULATE_READ);
-  }
-#endif
   // Two threads: half of the time goes into the kernel's clearing of new pages.
   std::atomic<size_t> next{0};
   const auto copy = [&] {
     for (size_t i; (i = next.fetch_add(1)) < moves.size();) {
       auto& [to, tensor] = moves[i];
-      std::memcpy(to, tensor->data, tensor->bytes);
+      auto* from = const_cast<uint8_t*>(tensor->data);
+#ifdef MADV_POPULATE_READ
+      madvise(from, round_up(tensor->bytes, kAlign), MADV_POPULATE_READ);  // not page by page
+#endif
+      std::memcpy(to, from, tensor->bytes);
+      // The copy serves from here on; the file's pages need not stay resident.
+      madvise(from, round_up(tensor->bytes, kAlign), MADV_DONTNEED);
       tensor->data = to;
     }
   };

@@ -237,7 +237,10 @@ def build_model(config: Mapping[str, Any], tensors: Mapping[str, np.ndarray[Any,
     hf_config = Qwen2Config(**config)
     with torch.device("meta"):  # no time and memory for random weights
         model = Qwen2ForCausalLM(hf_config)
-    state = {name: torch.from_numpy(np.ascontiguousarray(t)) for name, t in tensors.items()}
+    state = {
+        name: torch.from_numpy(np.require(t, requirements=["C", "W"]))
+        for name, t in tensors.items()
+    }
     model.load_state_dict(state, strict=False, assign=True)
     model.tie_weights()
     model.model.rotary_emb = Qwen2RotaryEmbedding(hf_config)  # its table is no weight: made here

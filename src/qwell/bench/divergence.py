@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 
 TEXTS = {
-    "zh": "在一台没有显卡的小机器上运行语言模型，听起来不太现实，但只要模型足够小、方法合适，它可以做得很好。"
-    "生成每一个词都要把全部权重从内存里读一遍，所以速度的上限是内存带宽；而阅读提示词时，许多词可以一起计算，"
-    "瓶颈就变成了计算能力。春天来了，院子里的梅花先开，接着是杏花和桃花。老人坐在门口晒太阳，孩子们在巷子里"
-    "跑来跑去，卖豆腐的吆喝声从远处传来。如果页面打不开，请检查服务是否已经启动，端口是否被别的程序占用。",
+    "zh": "在一台没有显卡的小机器上运行语言模型，听起来不太现实，但只要模型足够小、方法合适，"
+    "它可以做得很好。生成每一个词都要把全部权重从内存里读一遍，所以速度的上限是内存带宽；"
+    "而阅读提示词时，许多词可以一起计算，瓶颈就变成了计算能力。春天来了，院子里的梅花先开，"
+    "接着是杏花和桃花。老人坐在门口晒太阳，孩子们在巷子里跑来跑去，卖豆腐的吆喝声从远处传来。"
+    "如果页面打不开，请检查服务是否已经启动，端口是否被别的程序占用。",
     "en": "Running a language model on a small machine without a graphics card sounds unlikely to "
     "work, but when the model is small enough and the method fits, it does very well. Every word "
     "that is written needs all weights to be read from memory once, so the limit is memory "
