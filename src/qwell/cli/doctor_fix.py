@@ -7,13 +7,15 @@ files are treated from here.
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from qwell.cli.doctor_words import DoctorWords
+from qwell.config import Settings
 from qwell.doctor import consult
-from qwell.doctor.actions import ACTIONS, NoServer
+from qwell.doctor.actions import ACTIONS, Impossible, NoServer
 from qwell.doctor.journal import Journal
 from qwell.doctor.report import Report
 from qwell.doctor.treat import Practice
@@ -67,9 +69,28 @@ def _treated(look: Look, fault: Fault, remedy: Remedy, *, consent: bool) -> tupl
         answer = system.http(path, method="POST", body=body, timeout_s=_PATIENCE_S)
         found = answer.json()
         return str(found.get("result", "failed")), str(found.get("because", found.get("fix", "")))
-    practice = Practice(look, NoServer(), Journal(system.settings.data_path))
+    practice = Practice(look, _Hands(system.settings), Journal(system.settings.data_path))
     done = practice.treat(fault, remedy, consent=consent)
     return done.result, done.because
+
+
+class _Hands(NoServer):
+    """Without a server the model is fetched and packed by a command, as a start would do it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    def restart_worker(self, changes: Mapping[str, Any]) -> None:
+        if "model" not in changes:
+            super().restart_worker(changes)
+            return
+        settings = self._settings
+        pull = [sys.executable, "-m", "qwell", "pull", settings.model, "--quant", settings.quant]
+        done = subprocess.run(
+            [*pull, "--cache-dir", str(settings.cache_path)], check=False, stdin=subprocess.DEVNULL
+        )
+        if done.returncode:
+            raise Impossible("the model could not be fetched or packed again")
 
 
 def _print_manual(diagnosis: dict[str, Any], words: DoctorWords) -> None:

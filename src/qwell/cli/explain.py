@@ -12,6 +12,7 @@ from qwell.errors import QwellError
 def run(options: argparse.Namespace) -> int:
     """Prints what is known of the fault; without a name, a list of all."""
     from qwell.doctor.catalogue import load
+    from qwell.doctor.own_faults import own_faults
     from qwell.doctor.render import fault_to_markdown
 
     catalogue = load()
@@ -20,7 +21,7 @@ def run(options: argparse.Namespace) -> int:
         for fault in catalogue.faults.values():
             print(f"{fault.id:38} {fault.title.text_in(language)}")
         return 0
-    found = catalogue.find(options.fault)
+    found = catalogue.find(options.fault) or own_faults().get(options.fault)
     if found is None:
         alike = difflib.get_close_matches(options.fault, catalogue.faults, n=1, cutoff=0.4)
         raise QwellError(

@@ -143,39 +143,47 @@ def _is_free(host: str, port: int) -> bool:
 
 
 @action
-def rebuild_pack(system: System, hands: Hands, _facts: Facts) -> Undo:
+def rebuild_pack(system: System, hands: Hands, facts: Facts) -> Undo:
     """Put damaged packs aside; the worker makes new ones from the model."""
-    moved = [_aside(path) for path in packs(system) if _is_suspect(system, path)]
+    moved = [_aside(path) for path in packs(system) if _is_suspect(system, path, facts)]
     if not moved:
         raise Impossible("no pack is there that could be made anew")
     hands.restart_worker({"model": system.settings.model})
     return lambda: _bring_back(moved)
 
 
-def _is_suspect(system: System, path: Path) -> bool:
-    """The newest is the one in use; older ones only when they are visibly damaged."""
-    header = header_of(system, path)
-    is_damaged = not isinstance(header, Header) or path.stat().st_size != header.bytes_needed
-    return is_damaged or path == packs(system)[0]
+def _is_suspect(system: System, path: Path, facts: Facts) -> bool:
+    """Visibly damaged, or named by the evidence."""
+    is_exact = path.stat().st_size == getattr(header_of(system, path), "bytes_needed", -1)
+    return not is_exact or str(path) == str(facts.get("path", ""))
 
 
 @action
-def refetch_model(system: System, hands: Hands, _facts: Facts) -> Undo:
+def refetch_model(system: System, hands: Hands, facts: Facts) -> Undo:
     """Put damaged files of our own cache aside; the worker fetches them again."""
-    moved = [_aside(path) for path in _damaged_downloads(system)]
+    moved = [_aside(path) for path in _damaged_downloads(system, facts)]
     if not moved:
-        raise Impossible("the model is not in qwell's cache: it is not ours to replace")
+        raise Impossible("no damaged file is in qwell's cache: others are not ours to replace")
     hands.restart_worker({"model": system.settings.model})
     return lambda: _bring_back(moved)
 
 
-def _damaged_downloads(system: System) -> list[Path]:
+def _damaged_downloads(system: System, facts: Facts) -> list[Path]:
+    """Unfinished files, files with a damaged head, and the one that the evidence names."""
     place = model_place(system)
-    models = system.settings.cache_path / "models"
-    found = [p for p in listing(models) if p.name.endswith(PARTIAL)]
+    cache = system.settings.cache_path.absolute()
+    found = [p for p in listing(cache / "models") if p.name.endswith(PARTIAL)]
     if place.is_ours and place.path is not None:
-        found += weight_files(place.path)
-    return [path for path in found if path.is_relative_to(system.settings.cache_path)]
+        found += [path for path in weight_files(place.path) if _is_damaged(system, path)]
+    named = Path(str(facts.get("path", "")))
+    if named.is_file() and named.suffix != ".qpack" and named not in found:
+        found.append(named)
+    return [path for path in found if path.is_relative_to(cache)]
+
+
+def _is_damaged(system: System, path: Path) -> bool:
+    header = header_of(system, path)
+    return not isinstance(header, Header) or path.stat().st_size < header.bytes_needed
 
 
 def _aside(path: Path) -> tuple[Path, Path]:
@@ -250,9 +258,14 @@ def rotate_logs(system: System, _hands: Hands, _facts: Facts) -> Undo:
 
 
 @action
-def restore_database(system: System, _hands: Hands, _facts: Facts) -> Undo:
-    """Put the damaged database aside and the newest whole backup in its place."""
+def restore_database(system: System, _hands: Hands, facts: Facts) -> Undo:
+    """Put the damaged database aside and the newest whole backup in its place.
+
+    A whole database stays, unless another version of the program made it.
+    """
     path = system.settings.data_path / "qwell.db"
+    if path.exists() and _is_whole(path) and "known" not in facts:
+        raise Impossible("the database is whole")
     backups = sorted(path.parent.glob("qwell.db.before-*.bak"), key=lambda p: p.stat().st_mtime)
     whole = [backup for backup in backups if _is_whole(backup)]
     companions = [path.with_name(path.name + end) for end in ("-wal", "-shm")]

@@ -102,7 +102,8 @@ def _signals(entry: Mapping[str, Any]) -> tuple[Signal, ...]:
         Status.WARN: WARN_WEIGHT,
         Status.FAIL: FAIL_WEIGHT,
     }
-    own = [Signal(c, status, w) for c in entry["verify"] for status, w in weights.items()]
+    seen_by = () if entry.get("verify_only") else entry["verify"]
+    own = [Signal(c, status, w) for c in seen_by for status, w in weights.items()]
     further = [Signal(s["check"], Status(s["is"]), s["weight"]) for s in entry.get("signal", ())]
     reported = Signal(f"{REPORTED}{entry['id']}", Status.FAIL, REPORTED_WEIGHT)
     return (*own, *further, reported)

@@ -23,13 +23,15 @@ def report(findings: Sequence[Finding]) -> Report:
     wrong = [finding for finding in findings if finding.status in _WRONG]
     if not wrong:
         return Report(word_for(findings), tuple(findings))
-    from qwell.doctor.catalogue import load
     from qwell.doctor.diagnose import diagnose
+    from qwell.doctor.own_faults import own_diagnoses
+    from qwell.doctor.render import diagnosis_to_dict
 
-    verdict = diagnose([*findings, *_reported(wrong)]).to_dict()
-    known = load().faults
-    effects = [known[f["id"]].effect for f in verdict["faults"] if f["id"] in known]
-    return Report(word_for(findings, effects), tuple(findings), tuple(verdict["faults"]))
+    verdict = diagnose([*findings, *_reported(wrong)])
+    found = [*verdict.diagnoses, *own_diagnoses(wrong)]
+    effects = [diagnosis.fault.effect for diagnosis in found]
+    shown = tuple(diagnosis_to_dict(diagnosis, verdict.language) for diagnosis in found)
+    return Report(word_for(findings, effects), tuple(findings), shown)
 
 
 def report_of_bundle(bundle: Bundle) -> Report:
@@ -71,13 +73,18 @@ def diagnose_text(text: str, findings: Sequence[Finding] = ()) -> dict[str, Any]
 
 
 def faults() -> list[dict[str, Any]]:
-    """In brief, in the order of the layers."""
-    from qwell.doctor.catalogue import load
-
+    """In brief, those of the catalogue and then this program's own."""
     return [
         {"id": f.id, "layer": f.layer, "effect": f.effect, "title": f.title.to_dict()}
-        for f in load().faults.values()
+        for f in _all_faults()
     ]
+
+
+def _all_faults() -> list[Fault]:
+    from qwell.doctor.catalogue import load
+    from qwell.doctor.own_faults import own_faults
+
+    return [*load().faults.values(), *own_faults().values()]
 
 
 def fault(fault_id: str) -> dict[str, Any]:
@@ -110,8 +117,9 @@ def _remedy(remedy: Remedy) -> dict[str, Any]:
 def find_fault(fault_id: str) -> Fault:
     """By id or alias. Raises QwellError ``fault-unknown``."""
     from qwell.doctor.catalogue import load
+    from qwell.doctor.own_faults import own_faults
 
-    if (known := load().find(fault_id)) is None:
+    if (known := load().find(fault_id) or own_faults().get(fault_id)) is None:
         raise QwellError(
             "fault-unknown",
             found=f"no fault {fault_id[:80]!r} in the catalogue",
@@ -123,9 +131,7 @@ def find_fault(fault_id: str) -> Fault:
 
 def find_remedy(remedy_id: str, fault_id: str = "") -> tuple[Fault, Remedy]:
     """A remedy with the fault that it is for. Raises QwellError when there is none, or several."""
-    from qwell.doctor.catalogue import load
-
-    known = [find_fault(fault_id)] if fault_id else list(load().faults.values())
+    known = [find_fault(fault_id)] if fault_id else _all_faults()
     found = [(f, r) for f in known for r in f.remedies if r.id == remedy_id]
     if len(found) == 1:
         return found[0]

@@ -210,8 +210,7 @@ def _add_words(candidates: dict[str, Diagnosis], reading: Reading, none: float) 
         fault = catalogue.faults[hit.fault]
         diagnosis = candidates.setdefault(hit.fault, Diagnosis(fault, fault.prior))
         diagnosis.score += share * hit.weight
-        text = reading.prose.strip().partition("\n")[0][:200]
-        diagnosis.proofs.append(Proof(0, text, "words", share * hit.weight))
+        diagnosis.proofs.append(Proof(0, reading.quote, "words", share * hit.weight))
 
 
 def _share_of_words(candidates: dict[str, Diagnosis], reading: Reading, none: float) -> float:
@@ -256,7 +255,12 @@ def _harmless_ids(findings: list[Finding], reading: Reading | None) -> list[str]
 
 def _looks_healthy(reading: Reading | None) -> bool:
     """A log without any word of trouble."""
-    return bool(reading and reading.has_log and not shows_trouble(reading.head))
+    return bool(
+        reading
+        and reading.has_log
+        and not reading.prose.strip()
+        and not shows_trouble(reading.head)
+    )
 
 
 def _fold(ranked: list[Diagnosis]) -> list[Diagnosis]:

@@ -9,6 +9,7 @@ import json
 import math
 from collections.abc import Mapping
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 from qwell.doctor.catalogue import load
@@ -32,7 +33,7 @@ def features(text: str, concepts: frozenset[str] | None = None) -> frozenset[str
     if concepts is None:
         concepts = concepts_in(text, "", load().concepts)
     words = terms(text)
-    pairs = {f"{a} {b}" for a, b in zip(words, words[1:], strict=False) if (a + b).isascii()}
+    pairs = {f"{a} {b}" for a, b in pairwise(words) if (a + b).isascii()}
     return frozenset({*words, *pairs, *(f"#{name}" for name in concepts)})
 
 

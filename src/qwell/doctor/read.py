@@ -34,6 +34,7 @@ class Reading:
 
     findings: tuple[Finding, ...]
     prose: str
+    quote: str  # its first line, redacted
     head: str  # the beginning of everything, for context such as "docker run"
     has_log: bool
     receipt: dict[str, int]  # what was redacted: rule -> count
@@ -88,9 +89,11 @@ def read(text: str, catalogue: Catalogue | None = None) -> Reading:
             finding = _find(fault, signature, index, innocent, redactor)
             if finding:
                 findings.append(finding)
+    prose = "\n".join(line.text for line in lines if line.is_prose)[:LONGEST_PROSE]
     return Reading(
         tuple(findings),
-        "\n".join(line.text for line in lines if line.is_prose)[:LONGEST_PROSE],
+        prose,
+        redactor.redact(prose.strip().partition("\n")[0][:200]),
         "\n".join(line.text for line in lines[:60])[:6000],
         any(not line.is_prose for line in lines),
         redactor.receipt,

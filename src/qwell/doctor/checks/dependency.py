@@ -266,6 +266,15 @@ def transformers(system: System) -> Outcome:
     return passed("metadata", version=have)
 
 
+@check("dependency.gpu", layer="dependency", needs=IMPORTED)
+def gpu(system: System) -> Outcome:
+    """No package that was built for a GPU is needed on this machine."""
+    for name, text in import_failures(system).items():
+        if re.search(r"cuda|libcudart|libcublas|nvidia", text, re.IGNORECASE):
+            return failed("a package wants a GPU", "import", module=name, error=text[:300])
+    return passed("import")
+
+
 @check("dependency.shadowed", layer="dependency", needs=LOCAL)
 def shadowed(system: System) -> Outcome:
     """No file of the working folder hides a package of the same name."""
