@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import os
 import re
 import signal
@@ -103,10 +104,13 @@ async def _run(settings: Settings, listener: socket.socket) -> None:
 
 async def _run_server(settings: Settings, listener: socket.socket, supervisor: Supervisor) -> None:
     """Importing the server takes as long as mapping the model: the worker loads meanwhile."""
+    gc.disable()
     from qwell.server.app import create_app
     from qwell.server.listen import make_server
 
     server = make_server(create_app(settings, supervisor, watched=True))
+    gc.freeze()  # modules stay: a collection that looks at them all stops every answer for 0.1 s
+    gc.enable()
     port = listener.getsockname()[1]
     announcing = asyncio.create_task(_announce(supervisor, settings, port))
     with _on_record(settings, port):
@@ -142,6 +146,7 @@ async def _announce(supervisor: Supervisor, settings: Settings, port: int) -> No
 
     _say([*url_lines(settings, port), *bound_lines(settings)])
     await watch_loading(supervisor)
+    gc.freeze()  # what the store has loaded meanwhile
     status = supervisor.status
     if status.error is not None:
         _say([describe(status.error), "The server stays up: the page and /ready show this, too."])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import faulthandler
+import gc
 import logging
 import os
 import queue
@@ -153,6 +154,7 @@ def main() -> int:
         _log.error("%s", error, extra={"fault": error.fault})
         reports.status("failed", error=error.to_dict())
         return 1
+    gc.freeze()  # what is loaded stays: no collection between two tokens looks at it again
     worker.engine = loaded.engine
     reports.status("ready", model=loaded.model)
     _log.info("model ready", extra={"model": loaded.model})
