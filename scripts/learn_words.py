@@ -46,7 +46,8 @@ def catalogue_examples() -> list[Example]:
 
 
 def case_examples(names: Iterable[str] = LEARNED_FROM) -> list[Example]:
-    rows = [json.loads(line) for name in names for line in (CASES / name).open(encoding="utf-8")]
+    texts = [(CASES / name).read_text(encoding="utf-8") for name in names]
+    rows = [json.loads(line) for text in texts for line in text.splitlines()]
     known = load().faults
     return [
         Example(row["symptom"], row["fault"] if row["fault"] in known else NONE, project_of(row))
@@ -59,7 +60,7 @@ def project_of(row: dict[str, str]) -> str:
     return row["source"].partition("#")[0]
 
 
-def learn(examples: list[Example]) -> dict[str, dict[str, float]]:
+def learn(examples: list[Example], rounds: int = ROUNDS) -> dict[str, dict[str, float]]:
     """Weights by word, then by fault."""
     labels = [*load().faults, NONE]
     bags = [features(example.text) for example in examples]
@@ -74,7 +75,7 @@ def learn(examples: list[Example]) -> dict[str, dict[str, float]]:
         x[row, columns] = 1 / max(1.0, len(columns) ** 0.5)
     y = np.eye(len(labels), dtype=np.float32)[[labels.index(e.fault) for e in examples]]
     importance = np.array([e.weight for e in examples], np.float32)[:, None]
-    fitted = _fit(x, y, importance)
+    fitted = _fit(x, y, importance, rounds)
     return {
         word: {labels[k]: round(float(w), 2) for k, w in enumerate(row) if abs(w) >= LEAST_KEPT}
         for word, row in zip(words, fitted, strict=True)
@@ -82,12 +83,15 @@ def learn(examples: list[Example]) -> dict[str, dict[str, float]]:
 
 
 def _fit(
-    x: npt.NDArray[np.float32], y: npt.NDArray[np.float32], importance: npt.NDArray[np.float32]
+    x: npt.NDArray[np.float32],
+    y: npt.NDArray[np.float32],
+    importance: npt.NDArray[np.float32],
+    rounds: int,
 ) -> npt.NDArray[np.float32]:
     """Adam on the cross entropy, with weight decay; deterministic."""
     w = np.zeros((x.shape[1], y.shape[1]), np.float32)
     mean, square = np.zeros_like(w), np.zeros_like(w)
-    for step in range(1, ROUNDS + 1):
+    for step in range(1, rounds + 1):
         z = x @ w
         p = np.exp(z - z.max(axis=1, keepdims=True))
         p /= p.sum(axis=1, keepdims=True)

@@ -41,19 +41,16 @@ class Bm25:
         return {self._names[which]: score / best for which, score in scores.items() if best}
 
 
-def fault_texts(faults: Iterable[Fault]) -> dict[str, str]:
-    """What the catalogue says of each fault, as one text."""
+def taxonomy_texts(faults: Iterable[Fault]) -> dict[str, str]:
+    """One sentence in each language, as a list of faults has it."""
+    return {f.id: f"{f.id} {f.summary.zh} {f.summary.en}" for f in faults}
+
+
+def catalogue_texts(faults: Iterable[Fault]) -> dict[str, str]:
+    """All that the catalogue says, with the wordings that people use."""
     return {
-        fault.id: " ".join(
-            (
-                *(
-                    text
-                    for both in (fault.title, fault.summary, fault.see)
-                    for text in (both.zh, both.en)
-                ),
-                *fault.phrases,
-                *fault.phrases,
-            )
+        f.id: " ".join(
+            [f.title.zh, f.title.en, f.summary.zh, f.summary.en, f.see.zh, f.see.en, *f.phrases]
         )
-        for fault in faults
+        for f in faults
     }

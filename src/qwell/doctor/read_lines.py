@@ -32,7 +32,7 @@ _LOG_START = re.compile(
     re.VERBOSE,
 )
 _LOG_ANYWHERE = re.compile(
-    r"""\b\w*(?:Error|Exception|Warning)\b\s?[:(]|\[(?:error|warn(?:ing)?|info|note|debug)\]|Errno|\berrno\b|https?://\S+:\d+|net::|\b0x[0-9a-f]{4}
+    r"""\b\w*(?:Error|Exception|Warning)\b\s?[:(]|\[(?i:error|warn(?:ing)?|info|note|debug)\]|Errno|\berrno\b|https?://\S+:\d+|net::|\b0x[0-9a-f]{4}
     |\b[A-Z]{2,}_[A-Z_]{3,}\b|[\w\]]+\s?[=:]\s?["'{\[]|\.(?:py|js|ts|cpp|go|rs|so|sh)\b.{0,6}[:"\d)]|::\w+|\w\(\)|exited\swith
     |"(?:GET|POST|PUT|HEAD|OPTIONS|DELETE)\s""",
     re.VERBOSE,

@@ -15,7 +15,8 @@ from qwell.doctor.learned import features, rank, shipped
 from qwell.doctor.search_words import concepts_in
 
 SECOND_RULE = 0.25  # what a further rule adds, as a share of its weight
-LEARNED, MOST_LEARNED = 1.4, 5.0  # share and limit of what the learned weights add, in log-odds
+LEARNED = 1.4  # share of what the learned weights add, in log-odds
+MOST_LEARNED, MOST_ALONE = 5.0, 5.0  # its limit, and the limit where no rule agrees
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,8 @@ def search(prose: str, head: str = "", catalogue: Catalogue | None = None) -> li
     hits = []
     for fault in catalogue.faults.values():
         weight, said = _by_rules(fault, concepts)
-        weight += _by_words(learned.get(fault.id, 0.0), len(learned))
+        most = MOST_LEARNED if said else MOST_ALONE
+        weight += min(most, _by_words(learned.get(fault.id, 0.0), len(learned)))
         if weight > 0:
             hits.append(Hit(fault.id, weight, said))
     return sorted(hits, key=lambda hit: -hit.weight)
@@ -47,7 +49,7 @@ def _by_words(p: float, n_faults: int) -> float:
     """Log-odds of a probability against chance."""
     if p * n_faults <= 1:
         return 0.0
-    return min(MOST_LEARNED, LEARNED * math.log(p * n_faults))
+    return LEARNED * math.log(p * n_faults)
 
 
 def _by_rules(fault: Fault, concepts: frozenset[str]) -> tuple[float, tuple[str, ...]]:

@@ -27,7 +27,11 @@ def is_ordinary(text: str) -> bool:
     if len(text) > LONGEST_REQUEST:
         return False
     wordings = _patterns()
-    return bool(wordings["ordinary"].match(text) and not wordings["trouble"].search(text))
+    if wordings["trouble"].search(text):
+        return False
+    if wordings["ordinary"].match(text):
+        return True
+    return bool(wordings["ordinary_elsewhere"].match(text) and not is_of_our_field(text))
 
 
 def says_it_works(prose: str) -> bool:
