@@ -62,6 +62,9 @@ class FakeWorker:
     async def stop(self, grace_s: float) -> None:
         self.stopped = grace_s >= 0
 
+    def configure(self, settings: Settings) -> None:
+        self.settings = settings
+
     def go(self) -> None:
         self._go.set()
 

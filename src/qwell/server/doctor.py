@@ -168,7 +168,7 @@ async def fix(request: Request, remedy_id: str, body: FixIn) -> Response:
         room.incidents.note(check, f"{remedy.id}: {done.result}")
     status = 409 if done.result == "needs-consent" else 200
     response = JSONResponse(done.to_dict(), status)
-    if remedy.action == "clear_web_cache" and done.result in ("fixed", "undone"):
+    if remedy.action == "clear-web-cache" and done.result in ("fixed", "undone"):
         response.headers["Clear-Site-Data"] = '"cache"'
     return response
 

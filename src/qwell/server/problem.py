@@ -27,6 +27,8 @@ _STATUS = {
     "api-base-wrong": 404,
     "model-name-unknown": 404,
     "stream-unknown": 404,
+    "fault-unknown": 404,
+    "remedy-unknown": 404,
     "conversation-unknown": 404,
     "message-unknown": 404,
     "conversation-conflict": 409,

@@ -143,10 +143,36 @@ def test_a_machine_with_its_model_needs_no_hub(make_machine: Any, status: Status
     assert status("network.hub_wanted", make_machine(model="/")) == "skip"
 
 
-def test_a_hub_that_does_not_answer(machine: Any, status: Status) -> None:
+SOURCES = ("https://huggingface.co", "https://www.modelscope.cn", "https://pypi.org/simple")
+
+
+def test_no_source_of_models_answers(machine: Any, status: Status) -> None:
     assert status("network.hub_wanted", machine) == "pass"
     assert status("network.hub", machine) == "fail"
-    machine.serve("https://huggingface.co")
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_one_source_that_answers_is_enough(machine: Any, status: Status, source: str) -> None:
+    machine.serve(source)
+    for name in ("hub", "hub_name", "hub_certificate"):
+        assert status(f"network.{name}", machine) == "pass"
+
+
+def test_a_source_that_refuses_is_none(machine: Any, status: Status) -> None:
+    machine.serve("https://huggingface.co", {}, 403)
+    assert status("network.hub", machine) == "fail"
+
+
+def test_the_package_index_has_the_default_model_only(make_machine: Any, status: Status) -> None:
+    machine = make_machine(model="Qwen/Qwen2.5-1.5B-Instruct")
+    machine.serve("https://pypi.org/simple")
+    assert status("network.hub", machine) == "fail"
+
+
+def test_the_index_that_pip_is_set_up_for(make_machine: Any, status: Status) -> None:
+    machine = make_machine()
+    machine.write("/etc/pip.conf", "[global]\nindex-url = https://mirror.example/simple\n")
+    machine.serve("https://mirror.example/simple")
     assert status("network.hub", machine) == "pass"
 
 

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from qwell.doctor.address import is_everywhere, is_loopback
 from qwell.doctor.finding import Facts, Outcome, check, failed, passed, skipped, warned
 from qwell.doctor.model_files import model_place, packs
+from qwell.doctor.model_sources import answering, hub_url, probe_sources
 from qwell.doctor.pacing import measure_pacing, spread
 
 if TYPE_CHECKING:
@@ -246,16 +247,14 @@ def hub_address(system: System) -> Outcome:
     return passed("HF_ENDPOINT", value=value)
 
 
-def _hub(system: System) -> str:
-    return system.environ.get("HF_ENDPOINT", "").rstrip("/") or "https://huggingface.co"
-
-
-@check("network.hub_name", layer="network", needs=("network.hub_address",), timeout_s=6.0)
+@check("network.hub_name", layer="network", needs=("network.hub_address",), timeout_s=8.0)
 def hub_name(system: System) -> Outcome:
-    """The hub's name can be resolved, unless a proxy does that."""
-    host = urlsplit(_hub(system)).hostname or ""
+    """The hub's name can be resolved, unless a proxy does that or another source answers."""
+    host = urlsplit(hub_url(system.environ)).hostname or ""
     if any(system.environ.get(n) for n in _PROXY_VARIABLES):
         return skipped("a proxy resolves names")
+    if answering(system):
+        return passed("HEAD", answers=answering(system)[0])
     try:
         system.resolve(host)
     except OSError as error:
@@ -263,23 +262,23 @@ def hub_name(system: System) -> Outcome:
     return passed("getaddrinfo", host=host)
 
 
-@check("network.hub_certificate", layer="network", needs=("network.hub_address",), timeout_s=6.0)
+@check("network.hub_certificate", layer="network", needs=("network.hub_address",), timeout_s=10.0)
 def hub_certificate(system: System) -> Outcome:
-    """The hub's certificate is trusted here."""
-    return _certificate(system, _hub(system))
+    """The hub's certificate is trusted here, unless another source answers."""
+    if answering(system):
+        return passed("HEAD", answers=answering(system)[0])
+    return _certificate(system, hub_url(system.environ))
 
 
-@check("network.hub", layer="network", needs=("network.hub_address",), timeout_s=6.0)
+@check("network.hub", layer="network", needs=("network.hub_address",), timeout_s=8.0)
 def hub(system: System) -> Outcome:
-    """The hub answers."""
-    url = _hub(system)
-    try:
-        answer = system.http(url, method="HEAD", timeout_s=4.0)
-    except OSError as error:
-        return failed("the hub does not answer", "HEAD", url=url, error=str(error))
-    if answer.status in (401, 403):
-        return failed("the hub refuses", "HEAD", url=url, status=answer.status)
-    return passed("HEAD", url=url, status=answer.status)
+    """Some place that has models answers."""
+    if found := answering(system):
+        return passed("HEAD", answers=found[0])
+    url = hub_url(system.environ)
+    errors = probe_sources(system)
+    facts: Facts = {"url": url, "error": errors[url], "tried": " ".join(errors)}
+    return failed("no source of models answers", "HEAD", **facts)
 
 
 @check("network.hub_token", layer="network", needs=WANTED)
