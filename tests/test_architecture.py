@@ -31,7 +31,8 @@ def added_by(statement: str) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "module", ["qwell", "qwell.core", "qwell.errors", "qwell.config", "qwell.log", "qwell.cli"]
+    "module",
+    [f"qwell{m}" for m in ("", ".core", ".errors", ".config", ".log", ".cli", ".doctor.diagnose")],
 )
 def test_the_core_and_the_command_line_start_with_the_standard_library_alone(module: str) -> None:
     assert added_by(f"import {module}") <= {"qwell"}

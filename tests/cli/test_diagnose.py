@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from qwell.cli import main
+from qwell.doctor.finding import Finding, Status
 
 
 def test_a_file_is_diagnosed_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -32,6 +33,18 @@ def test_nothing_wrong_is_no_failure(tmp_path: Path, capsys: pytest.CaptureFixtu
     (tmp_path / "x").write_text("What is CORS?", encoding="utf-8")
     assert main(["diagnose", str(tmp_path / "x"), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["faults"] == []
+
+
+def test_a_bundle_is_diagnosed_by_its_findings_and_its_log(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    full = Finding("host.disk_space", "host", Status.FAIL).to_dict()
+    content = {"findings": [full], "log": ["ENOSPC: no space left on device, write"]}
+    (tmp_path / "b.json").write_text(json.dumps(content), encoding="utf-8")
+    assert main(["diagnose", str(tmp_path / "b.json"), "--json"]) == 0
+    first = json.loads(capsys.readouterr().out)["faults"][0]
+    assert first["id"] == "disk-full"
+    assert {item["source"] for item in first["evidence"]} >= {"host.disk_space", "log:1"}
 
 
 def test_a_missing_file_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,7 +18,8 @@ def run(options: argparse.Namespace) -> int:
     """Prints the verdict. Exit code 0, whatever it is."""
     from qwell.doctor.diagnose import diagnose_text
 
-    verdict = diagnose_text(_text(options.file), _live(options) if options.live else ())
+    text, found = _bundle(options.file) or (_text(options.file), ())
+    verdict = diagnose_text(text, (*found, *_live(options)) if options.live else found)
     if options.json:
         print(json.dumps(verdict.to_dict(), ensure_ascii=False, indent=2))
         return 0
@@ -27,6 +28,20 @@ def run(options: argparse.Namespace) -> int:
 
     print(verdict_to_text(verdict, options.lang or preferred(), load().harmless))
     return 0
+
+
+def _bundle(name: str) -> tuple[str, Sequence[Finding]] | None:
+    """Log and findings of a file that `qwell bundle` wrote; None for any other."""
+    path = Path(name)
+    if path.suffix != ".json" or not path.is_file():
+        return None
+    from qwell.doctor.bundle import read_bundle
+
+    try:
+        bundle = read_bundle(path)
+    except QwellError:  # a log of another program in JSON
+        return None
+    return "\n".join(map(str, bundle.content.get("log", ()))), bundle.findings
 
 
 def _text(name: str) -> str:
@@ -39,7 +54,7 @@ def _text(name: str) -> str:
         raise QwellError(
             "permission-denied" if isinstance(error, PermissionError) else "file-missing",
             found=f"{name}: {error.strerror or error}",
-            expected="a text file with a symptom, a log, or both; - for standard input",
+            expected="a file with a symptom, a log, or both, or a bundle; - for standard input",
             fix="docker logs CONTAINER 2>&1 | qwell diagnose -",
         ) from error
 
