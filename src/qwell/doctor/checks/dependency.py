@@ -221,12 +221,17 @@ def websockets(system: System) -> Outcome:
     return passed("import")
 
 
+def _extension() -> str | None:
+    """The file of the compiled engine; an editable installation keeps it beside no source."""
+    spec = find_spec("qwell._native")
+    return spec.origin if spec else None
+
+
 @check("dependency.native_extension", layer="dependency", needs=LOCAL)
 def native_extension(system: System) -> Outcome:
-    """The compiled engine is beside the package."""
-    found = sorted(Path(__file__).parents[2].glob("_native*.so"))
-    if found:
-        return passed("listing", path=str(found[0]))
+    """The compiled engine is where the interpreter looks for it."""
+    if path := _extension():
+        return passed("listing", path=path)
     if system.settings.engine != "native":
         return skipped("another engine is chosen")
     return failed("the compiled engine is missing", "listing", module="qwell._native")
@@ -245,7 +250,7 @@ def native_loads(system: System) -> Outcome:
 @check("dependency.build_tools", layer="dependency", needs=LOCAL)
 def build_tools(system: System) -> Outcome:
     """Where the engine still has to be built, there is what builds it."""
-    if any(Path(__file__).parents[2].glob("_native*.so")) or system.settings.engine != "native":
+    if _extension() or system.settings.engine != "native":
         return passed("listing", needed=False)
     missing = [name for name in ("c++", "cmake") if shutil.which(name) is None]
     if missing:
