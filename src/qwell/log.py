@@ -83,3 +83,4 @@ def configure(log_format: str = "text", level: str = "info", file: LogFile | Non
         file.setFormatter(JsonFormatter())
         handlers.append(file)
     logging.basicConfig(level=level.upper(), handlers=handlers, force=True)
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # a line for each of its plugins
