@@ -28,7 +28,8 @@ def report(findings: Sequence[Finding]) -> Report:
     from qwell.doctor.render import diagnosis_to_dict
 
     verdict = diagnose([*findings, *_reported(wrong)])
-    found = [*verdict.diagnoses, *own_diagnoses(wrong)]
+    explained = {s.finding for d in verdict.diagnoses for s in d.fault.signals if s.weight > 0}
+    found = [*verdict.diagnoses, *own_diagnoses(wrong, explained)]
     effects = [diagnosis.fault.effect for diagnosis in found]
     shown = tuple(diagnosis_to_dict(diagnosis, verdict.language) for diagnosis in found)
     return Report(word_for(findings, effects), tuple(findings), shown)

@@ -6,7 +6,7 @@ They take no part in reading logs, so that a log of another program is never mis
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -41,14 +41,17 @@ def _complete(entry: Mapping[str, Any]) -> Fault:
     return fault_of({**_NONE, **texts, **entry})
 
 
-def own_diagnoses(wrong: Iterable[Finding]) -> list[Diagnosis]:
-    """One for each fault that the program names, or that its one check sees."""
+def own_diagnoses(wrong: Iterable[Finding], explained: Container[str]) -> list[Diagnosis]:
+    """One for each fault that the program names, or that its one check sees.
+
+    explained: checks whose failure another diagnosis accounts for.
+    """
     found: dict[str, Diagnosis] = {}
     for finding in wrong:
         for fault in own_faults().values():
             is_named = finding.facts().get("fault") == fault.id
             is_seen = finding.check in fault.verify and finding.check in _SPECIFIC
-            if is_named or is_seen:
+            if is_named or (is_seen and finding.check not in explained):
                 _add(found.setdefault(fault.id, Diagnosis(fault, 0.0, CERTAINTY)), finding)
     return list(found.values())
 
@@ -58,6 +61,13 @@ _SPECIFIC = frozenset(
     (
         "api.settings",
         "api.database",
+        "api.terminal_event",
+        "engine.same_answer",
+        "dialogue.not_degenerate",
+        "engine.speed",
+        "engine.instruction_set",
+        "network.address",
+        "network.proxy_form",
         "browser.page",
         "host.processes",
         "host.cpu_steal",
