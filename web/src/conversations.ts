@@ -235,7 +235,10 @@ function useExchange(
       exchanging.current = null;
     }
   }, [server, latest, dispatch, refuse]);
-  const refresh = useCallback(() => (exchanging.current ??= exchangeOnce()), [exchangeOnce]);
+  const refresh = useCallback(() => {
+    if (exchanging.current === null) exchanging.current = exchangeOnce();
+    return exchanging.current;
+  }, [exchangeOnce]);
   useEffect(() => {
     if (!isLoaded) return undefined;
     const look = (): void => {
