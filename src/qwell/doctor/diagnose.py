@@ -31,8 +31,10 @@ CERTAIN = 0.6  # below this probability there is no verdict
 NONE = 2.6  # log-odds of "none of these" before anything was seen
 NONE_HARMLESS = 4.4  # the same, beside a message that is known to be harmless
 NONE_WORKS = 6.0  # the same, when the person says that everything works
+HINT = 1.5  # what a guess needs that comes with a question instead of a verdict
 WORDS_NEED = 0.7  # more than nothing, where no line of a log speaks
 FOLD_FROM, FOLD_MARGIN = 3.4, 2.6  # a cause needs this much, and may be this much weaker
+FOLD_MARGIN_WORDS = 1.0  # the same, where only words speak for the cause
 LEAST_EFFECT = 1.5  # what has less is no effect but noise
 SHOWN, RIVALS = 3, 3
 LEAST_SEEN = 0.4  # of a fault that a live check sees: less is a hint of something else
@@ -229,11 +231,13 @@ def _decide(
     _give_probabilities(ranked, none)
     shown = [d for d in ranked if d.p >= LEAST_SHOWN][:SHOWN]
     harmless = tuple(dict.fromkeys(_harmless_ids(findings, reading)))
-    if not shown or _is_too_weak(shown, none):
+    if shown and _is_too_weak(shown, none) and not _is_hint(shown[0], none, reading):
+        shown = []
+    if not shown:
         verdict = "healthy" if harmless or _looks_healthy(reading) else "unknown"
         return Verdict(verdict, (), Next(_TELL_MORE), harmless)
     _rule_out(shown, ranked)
-    is_certain = shown[0].p >= CERTAIN
+    is_certain = shown[0].p >= CERTAIN and not _is_too_weak(shown, none)
     return Verdict(
         "fault" if is_certain else "unknown", tuple(shown), _next(shown, is_certain), harmless
     )
@@ -242,8 +246,23 @@ def _decide(
 def _is_too_weak(shown: list[Diagnosis], none: float) -> bool:
     """Nothing stands out from 'none of these'; words alone have to say a little more."""
     first = shown[0]
-    has_line = any(proof.line and proof.weight > 0 for proof in first.proofs)
-    return first.score < (none if has_line else none + WORDS_NEED)
+    return first.score < (none if _has_line(first) else none + WORDS_NEED)
+
+
+def _has_line(diagnosis: Diagnosis) -> bool:
+    """A line of a log speaks for it."""
+    return any(proof.line and proof.weight > 0 for proof in diagnosis.proofs)
+
+
+def _is_hint(first: Diagnosis, none: float, reading: Reading | None) -> bool:
+    """Too weak to believe, yet the best guess at a report about our field: worth a question."""
+    return bool(
+        reading
+        and none == NONE
+        and first.score >= HINT
+        and is_of_our_field(reading.prose)
+        and not says_it_works(reading.prose)
+    )
 
 
 def _harmless_ids(findings: list[Finding], reading: Reading | None) -> list[str]:
@@ -274,7 +293,8 @@ def _fold(ranked: list[Diagnosis]) -> list[Diagnosis]:
             effect = by_id.get(effect_id)
             if effect is None or effect_id in folded or effect is cause:
                 continue
-            if LEAST_EFFECT <= effect.score <= cause.score + FOLD_MARGIN:
+            margin = FOLD_MARGIN if _has_line(cause) or cause.is_seen else FOLD_MARGIN_WORDS
+            if LEAST_EFFECT <= effect.score <= cause.score + margin:
                 cause.score = max(cause.score, effect.score + 0.3)
                 cause.symptoms.append(effect_id)
                 folded.add(effect_id)

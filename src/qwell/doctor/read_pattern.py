@@ -55,6 +55,7 @@ def _longest_run(pattern: str) -> str:
         if depth or not literal or following in _QUANTIFIERS:
             runs.append(run)
             run = ""
+            step += following == "+"
         else:
             run += literal
             if following == "+":

@@ -15,8 +15,8 @@ from qwell.doctor.learned import features, rank, shipped
 from qwell.doctor.search_words import concepts_in
 
 SECOND_RULE = 0.25  # what a further rule adds, as a share of its weight
-LEARNED = 1.4  # share of what the learned weights add, in log-odds
-MOST_LEARNED, MOST_ALONE = 5.0, 5.0  # its limit, and the limit where no rule agrees
+LEARNED = 2.0  # share of what the learned weights add, in log-odds
+MOST_LEARNED, MOST_ALONE = 8.0, 8.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,7 +90,12 @@ def concepts_in(prose: str, head: str, concepts: Mapping[str, tuple[str, ...]]) 
 
 @cache
 def _concept(patterns: tuple[str, ...]) -> re.Pattern[str]:
-    return re.compile("|".join(patterns), re.IGNORECASE)
+    return re.compile("|".join(map(_from_a_word, patterns)), re.IGNORECASE)
+
+
+def _from_a_word(pattern: str) -> str:
+    """What begins with a letter matches from the beginning of a word: no "role" in "controlled"."""
+    return f"(?<![a-z])(?:{pattern})" if re.match(r"(?:\(\?:)*[a-z]", pattern) else pattern
 
 
 def terms(text: str) -> list[str]:
