@@ -61,6 +61,13 @@ def test_http_and_its_key(url: str) -> None:
     assert system.http(f"{url}/x").json() == {"key": "none"}  # whole URLs may be anybody's
 
 
+def test_the_first_key_of_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "keys"
+    path.write_text("# ours\nalpha\nbeta\n", encoding="utf-8")
+    assert System(Settings(api_key_file=str(path))).api_key == "alpha"
+    assert System(Settings(api_key_file=str(tmp_path / "none"))).api_key == ""
+
+
 def test_a_redirect_is_evidence(url: str) -> None:
     assert System(Settings(), url=url).http("/redirect").status == 302
 

@@ -27,7 +27,7 @@ from qwell.doctor.finding import LAYERS
 
 _OF_THE_DOCTOR = (
     "host", "port", "model", "engine", "quant", "ctx_size", "parallel", "threads", "data_dir",
-    "cache_dir", "api_key",
+    "cache_dir", "api_key", "api_key_file",
 )  # fmt: skip
 _OF_THE_MODEL = ("model", "engine", "quant", "ctx_size", "threads", "cache_dir", "log_level")
 

@@ -194,7 +194,21 @@ class System:
     def _door(self) -> HttpDoor:
         from qwell.doctor.http_door import HttpDoor  # takes longer than most checks
 
-        return HttpDoor(self.url, self.settings.api_key.partition(",")[0].strip())
+        return HttpDoor(self.url, self.api_key)
+
+    @cached_property
+    def api_key(self) -> str:
+        """The first of the keys that are set here, empty when there is none."""
+        if self.settings.api_key:
+            return self.settings.api_key.partition(",")[0].strip()
+        if not self.settings.api_key_file:
+            return ""
+        try:
+            text = Path(self.settings.api_key_file).expanduser().read_text(encoding="utf-8")
+        except (OSError, ValueError):
+            return ""
+        keys = (line.strip() for line in text.splitlines())
+        return next((key for key in keys if key and not key.startswith("#")), "")
 
     def http(
         self,

@@ -74,12 +74,19 @@ def test_another_program_that_answers(served: Any, status: Status) -> None:
     assert status("api.identity", served) == "fail"
 
 
-@pytest.mark.parametrize(
-    ("code", "check"), [(401, "api.key"), (403, "api.key"), (429, "api.not_limited")]
-)
-def test_refusals(served: Any, status: Status, code: int, check: str) -> None:
-    served.serve("/api/doctor/facts", {}, code)
-    assert status(check, served) == "fail"
+def test_too_many_requests(served: Any, status: Status) -> None:
+    served.serve("/api/doctor/facts", {}, 429)
+    assert status("api.not_limited", served) == "fail"
+
+
+@pytest.mark.parametrize(("key", "expected"), [("wrong", "fail"), ("", "skip")])
+def test_a_key_that_is_refused_and_one_that_is_not_set(
+    make_machine: Any, status: Status, key: str, expected: str
+) -> None:
+    """A server that wants a key is well; only who has the wrong one has a fault."""
+    machine = make_machine(api_key=key)
+    machine.serve("/api/doctor/facts", {}, 401)
+    assert status("api.key", machine) == expected
 
 
 @pytest.mark.parametrize(
