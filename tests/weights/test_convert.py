@@ -64,7 +64,7 @@ def test_the_embedding_is_exact_for_32_value_types(
 @pytest.mark.parametrize("n_kv_head", [1, 2, 4])
 @pytest.mark.parametrize("tied", [True, False])
 def test_shapes_are_those_of_the_config(tmp_path: Path, n_kv_head: int, *, tied: bool) -> None:
-    config = tiny_config(n_kv_head=n_kv_head, head_dim=24, n_vocab=301, tied=tied)
+    config = tiny_config(n_kv_head=n_kv_head, head_dim=48, n_vocab=301, tied=tied)
     source = tiny_source(config, seed=0)
     values = dequantized(packed(source, "q8", tmp_path / "p.qpack"))
     shapes = {name: (t.rows, t.cols) for name, t in source.tensors.items()}

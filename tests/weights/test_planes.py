@@ -8,7 +8,7 @@ import pytest
 from qwell.weights.planes import Kind, decode, encode, padded_rows, tensor_bytes
 
 LIMIT = {Kind.Q8: 256, Kind.Q5: 32, Kind.Q4: 16, Kind.HI: 256, Kind.LO: 256}
-ROWS, COLS = 32, 96
+ROWS, COLS = 32, 128
 
 
 def random_codes(kind: Kind) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
@@ -40,26 +40,25 @@ def lane(v: int, row: int, j: int) -> int:
 @pytest.mark.parametrize("kind", [Kind.Q8, Kind.Q5, Kind.Q4, Kind.HI])
 def test_every_weight_lies_where_the_document_says(kind: Kind) -> None:
     u, d, m = random_codes(kind)
-    groups = encode(kind, u, d, m).reshape(ROWS // 16, -1)
-    n_blocks = COLS // 32
-    plane = 128  # 3 blocks of 32 bytes of scales, padded to a multiple of 64
-    body = plane * (2 if m is not None else 1)
+    pairs = encode(kind, u, d, m).reshape(ROWS // 16, COLS // 64, -1)
+    body = 64 * (2 if m is not None else 1)  # behind the scales, and the minima, of two blocks
     for row, col in np.ndindex(ROWS, COLS):
-        group, r, block = groups[row // 16], row % 16, col // 32
+        pair, r, block = pairs[row // 16, col // 64], row % 16, col // 32 % 2
         quad, j = col % 32 // 4, col % 4
-        scale = group[32 * block + 2 * r :][:2].view(np.float16)[0]
-        assert scale == d[row, block]
+        scale = pair[32 * block + 2 * r :][:2].view(np.float16)[0]
+        assert scale == d[row, col // 32]
         if m is not None:
-            assert group[plane + 32 * block + 2 * r :][:2].view(np.float16)[0] == m[row, block]
+            minimum = pair[64 + 32 * block + 2 * r :][:2].view(np.float16)[0]
+            assert minimum == m[row, col // 32]
         if kind is Kind.Q8:
-            assert group[body + 512 * block + lane(quad, r, j)] == u[row, col]
+            assert pair[body + 512 * block + lane(quad, r, j)] == u[row, col]
             continue
-        byte = group[body + 256 * block + lane(quad % 4, r, j)]
+        byte = pair[body + 256 * block + lane(quad % 4, r, j)]
         nibble = byte >> 4 if quad >= 4 else byte & 15
         high = (u[row, col] >> 4) if kind is Kind.HI else u[row, col] & 15
         assert nibble == high
         if kind is Kind.Q5:
-            bits = group[body + 256 * n_blocks + 64 * block + 4 * r + j]
+            bits = pair[body + 512 + 64 * block + 4 * r + j]
             assert (bits >> quad) & 1 == u[row, col] >> 4
 
 
@@ -70,11 +69,9 @@ def test_low_plane_is_row_major() -> None:
     np.testing.assert_array_equal(rows[:, COLS // 2 :].copy().view(np.float16), d)
 
 
-def test_scale_planes_end_on_cache_lines() -> None:
-    u = np.full((16, 32), 128, np.uint8)
-    raw = encode(Kind.Q8, u, np.ones((16, 1), np.float16))
-    assert raw.size == 64 + 512
-    assert not raw[32:64].any()
+@pytest.mark.parametrize("kind", [Kind.Q8, Kind.Q5, Kind.Q4, Kind.HI])
+def test_pairs_are_whole_cache_lines(kind: Kind) -> None:
+    assert tensor_bytes(kind, 16, 64) % 64 == 0
 
 
 def test_padded_rows() -> None:

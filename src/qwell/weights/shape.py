@@ -86,10 +86,10 @@ def _rope_theta(path: Path, raw: Mapping[str, Any]) -> float:
 def _refuse_odd_sizes(path: Path, config: Mapping[str, Any]) -> None:
     q = config["num_attention_heads"] * config["head_dim"]
     sizes = {
-        "hidden_size": (config["hidden_size"], 32),
-        "intermediate_size": (config["intermediate_size"], 32),
-        "num_attention_heads * head_dim": (q, 32),
-        "head_dim": (config["head_dim"], 8),
+        "hidden_size": (config["hidden_size"], 64),
+        "intermediate_size": (config["intermediate_size"], 64),
+        "num_attention_heads * head_dim": (q, 64),
+        "head_dim": (config["head_dim"], 16),
         "num_attention_heads": (config["num_attention_heads"], config["num_key_value_heads"]),
     }
     for name, (size, unit) in sizes.items():

@@ -103,9 +103,9 @@ def tiny_config(
     tied: bool = True,
     rope_theta: float = 1_000_000.0,
 ) -> dict[str, Any]:
-    """head_dim a multiple of 8; n_embd, n_ff and n_head * head_dim multiples of 32."""
-    assert head_dim % 8 == 0
-    assert n_embd % 32 == n_ff % 32 == (n_head * head_dim) % 32 == 0
+    """head_dim a multiple of 16; n_embd, n_ff and n_head * head_dim multiples of 64."""
+    assert head_dim % 16 == 0
+    assert n_embd % 64 == n_ff % 64 == (n_head * head_dim) % 64 == 0
     assert n_vocab >= 259
     return {
         "model_type": "qwen2",
