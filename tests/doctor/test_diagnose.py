@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
 from qwell.doctor.diagnose import CERTAIN, diagnose, diagnose_text
 from qwell.doctor.finding import Evidence, Finding, Status
+
+HERE = Path(__file__).parent
+MESSAGES = (HERE / "messages.txt").read_text(encoding="utf-8").splitlines()
+HEALTHY = (HERE / "healthy.txt").read_text(encoding="utf-8").splitlines()
 
 
 def first(text: str) -> str:
@@ -138,3 +143,28 @@ def test_secrets_do_not_come_back_in_evidence() -> None:
     verdict = diagnose_text(text)
     assert "abcdefgh12345" not in json.dumps(verdict.to_dict())
     assert verdict.receipt
+
+
+@pytest.mark.parametrize("line", MESSAGES)
+def test_messages_of_many_programs_name_their_fault(line: str) -> None:
+    fault, _, message = line.partition("|")
+    verdict = diagnose_text(message)
+    assert verdict.verdict == "fault"
+    assert verdict.diagnoses[0].fault.id == fault
+
+
+@pytest.mark.parametrize("line", HEALTHY)
+def test_ordinary_lines_name_no_fault(line: str) -> None:
+    assert diagnose_text(line).diagnoses == ()
+
+
+def test_a_long_healthy_log_names_no_fault() -> None:
+    log = HEALTHY[: HEALTHY.index("What is a context window?")]
+    assert diagnose_text("\n".join(log)).verdict == "healthy"
+
+
+def test_a_guess_comes_with_a_question_and_no_verdict() -> None:
+    verdict = diagnose_text("Instead of answering, the model lists similar questions.")
+    assert verdict.verdict == "unknown"
+    assert verdict.diagnoses
+    assert verdict.next.ask.en

@@ -20,6 +20,7 @@ from qwell.doctor.finding import Finding, Status, Value
 from qwell.doctor.read import HARMLESS, Reading, read
 from qwell.doctor.search import search
 from qwell.doctor.wording import (
+    complains,
     is_chinese,
     is_of_our_field,
     is_ordinary,
@@ -113,7 +114,7 @@ def diagnose_text(text: str, live: Iterable[Finding] = ()) -> Verdict:
     reading = read(text)
     findings = [*reading.findings, *live]
     none = _none_of(reading)
-    is_report = reading.has_log or not is_ordinary(text)
+    is_report = (reading.has_log and "\n" in text.strip()) or not is_ordinary(text)
     candidates = _weigh(findings if is_report else live, load())
     if is_report:
         _add_words(candidates, reading, none)
@@ -261,6 +262,7 @@ def _is_hint(first: Diagnosis, none: float, reading: Reading | None) -> bool:
         and none == NONE
         and first.score >= HINT
         and is_of_our_field(reading.prose)
+        and complains(reading.prose)
         and not says_it_works(reading.prose)
     )
 

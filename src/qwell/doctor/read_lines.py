@@ -28,7 +28,7 @@ _LOG_START = re.compile(
     r"""\s*(?:\[?\d{4}[-/]\d\d|\d\d:\d\d:\d\d|\d\d/\w{3}/\d{4}|\[[\w\s:.\-+]{3,40}\]|[{}<$\#|^*]|>\s?\d
       |[\w.\-]+@[\w.\-]+[:\s]|(?:INFO|WARN(?:ING)?|ERROR|DEBUG|FATAL|CRITICAL|TRACE|NOTICE|ERR|E\d{4})\b
       |File\s"|Traceback|at\s\S+\s?\(|---?>|Step\s\d|(?:docker|pip|curl|npm|sudo|kernel)[\s:](?:run|install|ERR|-|\w+:)
-      |Collecting\s|[a-z]+_[a-z_]+:\s|Loading\scheckpoint\sshards|.{0,60}\d{1,3}%\|\S*\||\w+=\S+\s\w+=|(?:[\w.]*(?:Error|Exception|Warning))\b\s?[:(]|\s{6,}\S|\S+:\d+\s)""",
+      |Collecting\s|LOG:\s|[a-z]+_[a-z_]+:\s|Loading\scheckpoint\sshards|.{0,60}\d{1,3}%\|\S*\||\w+=\S+\s\w+=|(?:[\w.]*(?:Error|Exception|Warning))\b\s?[:(]|\s{6,}\S|\S+:\d+\s)""",
     re.VERBOSE,
 )
 _LOG_ANYWHERE = re.compile(

@@ -27,6 +27,8 @@ def is_ordinary(text: str) -> bool:
     if len(text) > LONGEST_REQUEST:
         return False
     wordings = _patterns()
+    if "\n" not in text and wordings["about_words"].match(text):
+        return True
     if wordings["trouble"].search(text):
         return False
     if wordings["ordinary"].match(text):
@@ -36,6 +38,11 @@ def is_ordinary(text: str) -> bool:
 
 def says_it_works(prose: str) -> bool:
     return _patterns()["works"].search(prose) is not None
+
+
+def complains(prose: str) -> bool:
+    """Something is not as it should be."""
+    return _patterns()["complaint"].search(prose) is not None
 
 
 def is_of_our_field(prose: str) -> bool:
