@@ -185,6 +185,22 @@ def test_an_answer_can_be_continued(bench: Build) -> None:
     assert b.text("a") == " two"
 
 
+def test_a_paused_answer_keeps_its_place_and_costs_no_steps(bench: Build) -> None:
+    b = bench(n_slots=1)
+    b.ask("a", "one two three")
+    b.ask("b", "four")
+    b.step()
+    b.engine.pause("a")
+    b.engine.pause("b")
+    b.engine.pause("b")
+    assert not b.engine.has_work
+    b.engine.resume("b")
+    assert not b.engine.has_work  # the only slot is still that of a
+    b.engine.resume("a")
+    b.run()
+    assert (b.text("a"), b.text("b")) == ("one two three", "four")
+
+
 @pytest.mark.parametrize("n_steps", [0, 1, 3, 8])
 def test_cancel_in_queue_prefill_and_decode(bench: Build, n_steps: int) -> None:
     b = bench(n_slots=1)

@@ -72,6 +72,16 @@ class Machine(RuleBasedStateMachine):
         self.keep(self.engine.cancel(name))
         assert self.is_over(name)
 
+    @precondition(lambda self: self.asked)
+    @rule(data=st.data())
+    def pause(self, data: st.DataObject) -> None:
+        self.engine.pause(data.draw(st.sampled_from(sorted(self.asked))))
+
+    @precondition(lambda self: self.asked)
+    @rule(data=st.data())
+    def resume(self, data: st.DataObject) -> None:
+        self.engine.resume(data.draw(st.sampled_from(sorted(self.asked))))
+
     @rule()
     def interrupt_the_next_step(self) -> None:
         self.backend.is_moody = True
@@ -79,9 +89,10 @@ class Machine(RuleBasedStateMachine):
     @invariant()
     def slots_belong_to_those_who_run(self) -> None:
         scheduler = self.engine._scheduler
-        owners = [s.slot.index for s in scheduler.running if s.slot is not None]
+        holders = (*scheduler.running, *scheduler.paused)
+        owners = [s.slot.index for s in holders if s.slot is not None]
         assert sorted(owners) == [slot.index for slot in scheduler.slots if slot.is_busy]
-        live = {s.request.id for s in (*scheduler.running, *scheduler.waiting)}
+        live = {s.request.id for s in (*holders, *scheduler.waiting)}
         assert live == {name for name in self.asked if not self.is_over(name)}
 
     @invariant()
@@ -91,6 +102,8 @@ class Machine(RuleBasedStateMachine):
             assert held == slot.ids
 
     def teardown(self) -> None:
+        for name in self.asked:
+            self.engine.resume(name)
         n_steps = 0
         while self.engine.has_work:
             self.keep(self.engine.step())

@@ -53,6 +53,7 @@ class FakeWorker:
         self.requests: list[Request] = []
         self.started = self.stopped = False
         self.cancelled: dict[str, asyncio.Event] = {}
+        self.told: asyncio.Queue[tuple[str, str]] = asyncio.Queue()  # pause, resume: request id
         self.paused = asyncio.Event()
         self._go = asyncio.Event()
 
@@ -91,6 +92,12 @@ class FakeWorker:
 
     async def cancel(self, request_id: str) -> None:
         self.cancelled.setdefault(request_id, asyncio.Event()).set()
+
+    async def pause(self, request_id: str) -> None:
+        self.told.put_nowait(("pause", request_id))
+
+    async def resume(self, request_id: str) -> None:
+        self.told.put_nowait(("resume", request_id))
 
 
 @pytest.fixture

@@ -71,6 +71,30 @@ async def test_nothing_follows_the_terminal_event(worker: Any) -> None:
     assert len(stream.entries) == 2
 
 
+async def test_an_unread_answer_costs_nothing_until_its_reader_comes_back(worker: Any) -> None:
+    worker.script = (Delta("a"), worker.PAUSE, Delta("b"), Done("stop"))
+    stream = Streams(worker, Bounds(), Admission(8)).open(request(), grace_s=60)
+    with stream.attached():
+        await worker.paused.wait()
+    assert await asyncio.wait_for(worker.told.get(), 5) == ("pause", "r1")
+    with stream.attached():
+        assert await asyncio.wait_for(worker.told.get(), 5) == ("resume", "r1")
+        worker.go()
+        assert len(await texts(stream)) == 4
+
+
+async def test_a_reader_between_two_polls_is_not_missed(worker: Any) -> None:
+    worker.script = (worker.PAUSE, Done("stop"))
+    stream = Streams(worker, Bounds(), Admission(8)).open(request(), grace_s=60)
+    for _ in range(3):
+        with stream.attached():
+            await worker.paused.wait()
+    with stream.attached():
+        worker.go()
+        await stream.producer
+    assert worker.told.empty()
+
+
 async def test_an_unread_answer_is_cancelled_after_the_grace(worker: Any) -> None:
     worker.script = (Delta("a"), worker.PAUSE)
     stream = Streams(worker, Bounds(), Admission(8)).open(request(), grace_s=0)

@@ -193,6 +193,24 @@ async def test_cancel_in_prefill(supervised: Start) -> None:
         assert text_of(events) == ""
 
 
+async def test_a_paused_answer_waits_without_work_and_goes_on(supervised: Start) -> None:
+    async with supervised({"token_delay_s": 0.01}) as supervisor:
+        events: list[Event] = []
+        async for event in supervisor.submit(request(LONG)):
+            if isinstance(event, Delta) and not events:
+                await supervisor.pause("a")
+                await answer(supervisor, "another", "b")  # is read after the pause
+                await supervisor.changed()  # a beat from after the pause
+                steps = supervisor.status.steps
+                await supervisor.changed()  # the next beat
+                assert supervisor.status.steps == steps
+                await supervisor.resume("a")
+            if isinstance(event, Delta) or is_terminal(event):
+                events.append(event)
+        assert isinstance(only_end(events), Done)
+        assert text_of(events) == LONG
+
+
 async def test_cancel_in_queue(supervised: Start) -> None:
     async with supervised({"token_delay_s": 0.02}, parallel=1) as supervisor:
         running = supervisor.submit(request(LONG, "running"))

@@ -65,7 +65,8 @@ class Engine:
 
     @property
     def has_work(self) -> bool:
-        return bool(self._live)
+        """Whether `step` would bring anybody forward: paused requests do not count."""
+        return self._scheduler.has_work
 
     @property
     def n_running(self) -> int:
@@ -93,8 +94,23 @@ class Engine:
             self._finish(sequence, "cancelled")
         return self._taken()
 
+    def pause(self, request_id: str) -> None:
+        """Spend nothing on an answer until it is resumed or cancelled; it keeps what it has.
+
+        Unknown ids and repetitions are ignored, here and in resume.
+        """
+        sequence = self._live.get(request_id)
+        if sequence is not None and sequence not in self._scheduler.paused:
+            self._scheduler.pause(sequence)
+
+    def resume(self, request_id: str) -> None:
+        """Go on with a paused answer."""
+        sequence = self._live.get(request_id)
+        if sequence is not None and sequence in self._scheduler.paused:
+            self._scheduler.resume(sequence)
+
     def interrupt(self, request_id: str) -> bool:
-        """End the running step if it works mostly for a request that will be cancelled.
+        """End the running step if it works mostly for a request that will be cancelled or paused.
 
         The one method that other threads may call; see Interruption.interrupt.
         """
@@ -177,8 +193,7 @@ class Engine:
 
         When short answers go by, a long queue would otherwise hear of each of them at once.
         """
-        n_free = self._backend.limits.n_slots - self.n_running
-        queue = list(islice(self._scheduler.waiting, n_free, None))
+        queue = list(islice(self._scheduler.waiting, self._scheduler.n_free, None))
         now = self._clock() if queue else 0.0
         for position, sequence in enumerate(queue, start=1):
             if position != sequence.position and now >= sequence.next_report:

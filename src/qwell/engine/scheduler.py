@@ -53,18 +53,29 @@ class Scheduler:
 
     waiting   accepted sequences without a slot, first come first served
     running   sequences with a slot
+    paused    neither, for the time being; one that had a slot keeps it
     """
 
     def __init__(self, n_slots: int, policy: Policy) -> None:
         self.waiting: deque[Sequence] = deque()
         self.running: list[Sequence] = []
+        self.paused: list[Sequence] = []
         self.slots = [Slot(i) for i in range(n_slots)]
         self._policy = policy
         self._uses = 0
 
     @property
+    def n_free(self) -> int:
+        return sum(not slot.is_busy for slot in self.slots)
+
+    @property
     def can_admit(self) -> bool:
-        return bool(self.waiting) and len(self.running) < len(self.slots)
+        return bool(self.waiting) and self.n_free > 0
+
+    @property
+    def has_work(self) -> bool:
+        """Whether a step would bring anybody forward."""
+        return bool(self.running) or self.can_admit
 
     def place(self, sequence: Sequence) -> Placement:
         """The free slot for this sequence and the slot to take its beginning from.
@@ -112,10 +123,28 @@ class Scheduler:
             left -= len(chunk.tokens)
         return rows
 
+    def pause(self, sequence: Sequence) -> None:
+        """Leave the sequence out of the steps until it is resumed."""
+        self._group_of(sequence).remove(sequence)
+        self.paused.append(sequence)
+
+    def resume(self, sequence: Sequence) -> None:
+        """Go on where it was paused; one that was waiting is the next."""
+        self.paused.remove(sequence)
+        if sequence.slot is None:
+            self.waiting.appendleft(sequence)
+        else:
+            self.running.append(sequence)
+
+    def _group_of(self, sequence: Sequence) -> list[Sequence] | deque[Sequence]:
+        if sequence in self.paused:
+            return self.paused
+        return self.waiting if sequence.slot is None else self.running
+
     def release(self, sequence: Sequence, *, damaged: bool = False) -> None:
         """Forget the sequence; its slot keeps what it holds for the next turn, unless damaged."""
+        self._group_of(sequence).remove(sequence)
         if sequence.slot is None:
-            self.waiting.remove(sequence)
             return
         self._uses += 1
         sequence.slot.last_used = self._uses
@@ -123,4 +152,3 @@ class Scheduler:
         if damaged:
             sequence.slot.ids = []
         sequence.slot = None
-        self.running.remove(sequence)

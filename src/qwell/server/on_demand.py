@@ -79,6 +79,12 @@ class OnDemand:
     async def cancel(self, request_id: str) -> None:
         await self._worker.cancel(request_id)
 
+    async def pause(self, request_id: str) -> None:
+        await self._worker.pause(request_id)
+
+    async def resume(self, request_id: str) -> None:
+        await self._worker.resume(request_id)
+
     async def _load(self) -> None:
         async with self._changing:
             if self._unloaded is not None:

@@ -25,6 +25,7 @@ from qwell.server.metrics import Metrics
 from qwell.server.problem import title
 from qwell.server.worker_protocol import Worker
 
+PAUSE_AFTER_S = 0.1  # without a reader; between two long-polls nobody reads for a moment
 LAST_LOOK_S = 1.0  # readers get this long to see the end of an answer at shutdown
 log = logging.getLogger("qwell.server.answer")
 
@@ -95,6 +96,9 @@ class Stream:
         self.unread = asyncio.Event()  # set while nobody reads
         self.unread.set()
         self._reaper: asyncio.TimerHandle | None = None
+        self._pauser: asyncio.TimerHandle | None = None
+        self._is_paused = False
+        self._turning: asyncio.Task[None] | None = None
         self._stopping: asyncio.Task[None] | None = None
         self._grown = asyncio.Event()
         self._deadline: asyncio.TimerHandle | None = None
@@ -128,11 +132,9 @@ class Stream:
 
     @contextmanager
     def attached(self) -> Iterator[None]:
-        """Counts a reader. Without readers for the grace period, the answer is cancelled."""
+        """Counts a reader. Without any, the answer pauses, and after the grace it is cancelled."""
         self._readers += 1
-        self.unread.clear()
-        if self._reaper is not None:
-            self._reaper.cancel()
+        self._go_on()
         try:
             yield
         finally:
@@ -140,7 +142,22 @@ class Stream:
             if self._readers == 0:
                 self.unread.set()
                 loop = asyncio.get_running_loop()
+                self._pauser = loop.call_later(PAUSE_AFTER_S, self._pause)
                 self._reaper = loop.call_later(self._grace_s, self._abandon)
+
+    def _go_on(self) -> None:
+        self.unread.clear()
+        for timer in (self._pauser, self._reaper):
+            if timer is not None:
+                timer.cancel()
+        if self._is_paused:
+            self._is_paused = False
+            self._turning = asyncio.create_task(self._worker.resume(self.request.id))
+
+    def _pause(self) -> None:
+        if not self.ended:
+            self._is_paused = True
+            self._turning = asyncio.create_task(self._worker.pause(self.request.id))
 
     async def stop(self) -> None:
         """Ask the worker to end the answer. What was produced stays readable."""

@@ -64,3 +64,9 @@ class Worker(Protocol):
 
     async def cancel(self, request_id: str) -> None:
         """Ask for the end of an answer; its events end with reason ``cancelled``."""
+
+    async def pause(self, request_id: str) -> None:
+        """Spend no time on an answer until it is resumed or cancelled."""
+
+    async def resume(self, request_id: str) -> None:
+        """Go on with a paused answer."""

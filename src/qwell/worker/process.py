@@ -75,7 +75,7 @@ class Worker:
                 if command["op"] == "shutdown" and self.engine is None:
                     break
                 self.commands.put(command)
-                if command["op"] == "cancel":
+                if command["op"] in {"cancel", "pause"}:
                     self.interrupt(command["id"])
         except protocol.ProtocolError:
             _log.exception("this is not the parent")
@@ -108,6 +108,10 @@ class Worker:
                         self.reports.events(engine.add(Request.from_dict(command["request"])))
                     case "cancel":
                         self.reports.events(engine.cancel(command["id"]))
+                    case "pause":
+                        engine.pause(command["id"])
+                    case "resume":
+                        engine.resume(command["id"])
                     case "shutdown":
                         return
             if engine.has_work:

@@ -152,8 +152,21 @@ class Supervisor:
         """End an answer early; its stream ends with Done("cancelled"). Unknown ids are ignored."""
         if self._unsent.pop(request_id, None) is not None:
             self._deliver(request_id, Done("cancelled"))
-        elif request_id in self._mailboxes and self._child is not None:
-            self._child.send({"op": "cancel", "id": request_id})
+        else:
+            self._tell("cancel", request_id)
+
+    async def pause(self, request_id: str) -> None:
+        """Spend no time on an answer until `resume` or `cancel`. Unknown ids are ignored."""
+        self._tell("pause", request_id)
+
+    async def resume(self, request_id: str) -> None:
+        """Go on with a paused answer. Unknown ids are ignored."""
+        self._tell("resume", request_id)
+
+    def _tell(self, op: str, request_id: str) -> None:
+        is_sent = request_id in self._mailboxes and request_id not in self._unsent
+        if is_sent and self._child is not None:
+            self._child.send({"op": op, "id": request_id})
 
     def _refusal(self) -> QwellError | None:
         if self._stop_wanted.is_set() or self.status.phase == "stopped":
