@@ -69,6 +69,38 @@ async def test_the_history_comes_from_the_store(api: httpx.AsyncClient, worker: 
     assert [it["parent"] for it in await stored(api)] == [None, "q1", "a1", "q2"]
 
 
+async def test_a_cut_answer_goes_on_as_a_new_one(api: httpx.AsyncClient, worker: Any) -> None:
+    await ask(api, question("hi"))
+    body = question("hi", answer="a2") | {"continue_last": True}
+    body["messages"].append({"role": "assistant", "content": "cut "})
+    events = await ask(api, body)
+    assert told(worker) == [("user", "hi"), ("assistant", "cut ")]
+    assert worker.requests[-1].continue_last
+    assert "".join(it["text"] for it in events if it["type"] == "delta") == "cut 你好, world"
+    assert [it["content"] for it in await stored(api)] == [
+        "hi",
+        "你好, world",
+        "cut 你好, world",
+    ]
+
+
+async def test_only_an_answer_to_a_question_goes_on(api: httpx.AsyncClient) -> None:
+    for body in (
+        question("hi"),
+        question("hi") | {"messages": [{"role": "assistant", "content": "x"}]},
+    ):
+        refused = await api.post("/api/chat", json=body | {"continue_last": True})
+        assert refused.status_code == 400
+
+
+async def test_a_conversation_has_its_own_limit(api: httpx.AsyncClient, worker: Any) -> None:
+    made = {"id": "c", "settings": {"system": "be brief", "max_tokens": 7}}
+    await api.post("/api/conversations", json=made)
+    await ask(api, question("hi"))
+    assert told(worker) == [("system", "be brief"), ("user", "hi")]
+    assert worker.requests[-1].max_tokens == 7
+
+
 async def test_what_else_the_client_sends_is_not_history(
     api: httpx.AsyncClient, worker: Any
 ) -> None:

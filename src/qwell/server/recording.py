@@ -55,7 +55,8 @@ async def open_answer(
             raise
         recorder = Unsaved(error)
     try:
-        return streams.open(request, grace_s=grace_s, names=_names(turn), recorder=recorder)
+        recorded = _Continued(_begun(body), recorder)
+        return streams.open(request, grace_s=grace_s, names=_names(turn), recorder=recorded)
     except QwellError as refused:
         await recorder.refuse(refused)
         raise
@@ -122,6 +123,34 @@ class Unsaved:
         """The same."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Continued:
+    """Puts the text that an answer goes on with before it, for whoever keeps or reads it."""
+
+    begun: str
+    recorder: Recording | Unsaved
+
+    async def watch(self, events: AsyncGenerator[Event]) -> AsyncGenerator[Event]:
+        async with aclosing(self.recorder.watch(_after(self.begun, events))) as watched:
+            async for event in watched:
+                yield event
+
+    def overrule(self, end: Failed) -> None:
+        self.recorder.overrule(end)
+
+
+async def _after(begun: str, events: AsyncGenerator[Event]) -> AsyncGenerator[Event]:
+    async with aclosing(events):
+        if begun:
+            yield Delta(begun)
+        async for event in events:
+            yield event
+
+
+def _begun(body: ChatIn) -> str:
+    return body.messages[-1].content if body.continue_last else ""
+
+
 def unsaved(error: QwellError) -> Notice:
     """Says that an answer is not saved, and why; ``saved`` tells it from other notices."""
     facts = {"saved": False, "found": error.found, "expected": error.expected, "fix": error.fix}
@@ -134,7 +163,7 @@ def _turn(body: ChatIn, request_id: str) -> Turn:
         conversation=body.conversation,
         parent=body.parent,
         question=body.question or secrets.token_hex(12),
-        content=body.messages[-1].content,
+        content=body.newest[0].content,
         answer=body.answer or secrets.token_hex(12),
         request_id=request_id,
     )
@@ -157,16 +186,19 @@ async def _with_history(
     except QwellError as error:
         is_first = "parent" in body.model_fields_set and body.parent is None
         if error.fault == "conversation-unknown" and is_first:
-            return turn, replace(request, messages=request.messages[-1:])
+            return turn, replace(request, messages=request.messages[-len(body.newest) :])
         raise
     if "parent" not in body.model_fields_set:
         turn = replace(turn, parent=conversation.current)
     branch = await store.messages.branch(turn.conversation, turn.parent)
     settings = ConversationSettings.model_validate(dict(conversation.settings))
     said = [Message(it.role, it.content) for it in branch if it.content]
-    messages = [*_system(settings, said), *_newest(said), Message("user", turn.content)]
+    newest = [Message(it.role, it.content) for it in body.newest]
+    messages = [*_system(settings, said), *_newest(said), *newest]
     if "sampling" not in body.model_fields_set:
         request = replace(request, sampling=settings.sampling.to_sampling())
+    if "max_tokens" not in body.model_fields_set:
+        request = replace(request, max_tokens=settings.max_tokens)
     return turn, replace(request, messages=tuple(messages))
 
 

@@ -22,6 +22,7 @@ Text = Annotated[str, Field(max_length=MAX_CHARS)]
 Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 Stop = Annotated[str, Field(min_length=1, max_length=200)]
 Penalty = Annotated[float, Field(ge=-2, le=2)]
+MaxTokens = Annotated[int, Field(ge=1, le=MAX_TOKENS)]
 LogitBias = Annotated[
     dict[Annotated[int, Field(ge=0)], Annotated[float, Field(ge=-100, le=100)]],
     Field(max_length=1000),
@@ -62,6 +63,7 @@ class ConversationSettings(Strict):
 
     system: Text = ""
     sampling: SamplingIn = SamplingIn()
+    max_tokens: MaxTokens | None = None
 
 
 class ChatIn(Strict):
@@ -72,6 +74,10 @@ class ChatIn(Strict):
     it are used only when the store cannot be read. Without `parent` the question follows what was
     said last; with null it begins a branch of its own, and the conversation where there is none.
     A `question` id that is stored already asks the same again.
+
+    With `continue_last` the last of `messages` is an answer that was cut, and the one before it
+    its question: the model goes on where it ends. In a conversation the new answer is whole, it
+    begins with the text of the one that was cut.
     """
 
     conversation: Id | None = None
@@ -80,19 +86,27 @@ class ChatIn(Strict):
     answer: Id | None = None
     messages: Annotated[list[Turn], Field(min_length=1, max_length=MAX_MESSAGES)]
     sampling: SamplingIn = SamplingIn()
-    max_tokens: Annotated[int, Field(ge=1, le=MAX_TOKENS)] | None = None
+    max_tokens: MaxTokens | None = None
     stop: Annotated[list[Stop], Field(max_length=16)] = []
     overflow: Literal["trim", "error"] = "trim"
     lang: Literal["zh", "en"] | None = None
+    continue_last: bool = False
 
     @model_validator(mode="after")
     def _check_conversation(self) -> Self:
         named = {"parent", "question", "answer"} & self.model_fields_set
         if self.conversation is None and named:
             raise ValueError(f"{min(named)} is for requests with a conversation")
-        if self.conversation is not None and self.messages[-1].role != "user":
+        if self.continue_last and self.messages[-1].role != "assistant":
+            raise ValueError("the last message must be the answer to continue")
+        if self.conversation is not None and self.newest[0].role != "user":
             raise ValueError("the last message must be the user's new question")
         return self
+
+    @property
+    def newest(self) -> Sequence[Turn]:
+        """The question, and what is said of its answer already."""
+        return self.messages[-2 if self.continue_last else -1 :]
 
     def to_core(self, request_id: str) -> Request:
         return Request(
@@ -102,6 +116,7 @@ class ChatIn(Strict):
             max_tokens=self.max_tokens,
             stop=tuple(self.stop),
             overflow=self.overflow,
+            continue_last=self.continue_last,
         )
 
 
