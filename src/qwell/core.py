@@ -196,6 +196,7 @@ Event = Queued | Loading | Prefill | Delta | Tokens | Notice | Done | Failed
 _EVENTS: dict[str, type[Event]] = {
     e.type: e for e in (Queued, Loading, Prefill, Delta, Tokens, Notice, Done, Failed)
 }
+_FIELDS = {e: tuple(f.name for f in fields(e)) for e in _EVENTS.values()}
 
 
 def is_terminal(event: Event) -> bool:
@@ -204,7 +205,9 @@ def is_terminal(event: Event) -> bool:
 
 def event_to_dict(event: Event) -> dict[str, Any]:
     """JSON-ready; ``type`` first. What few answers have is left out where it is empty."""
-    body = asdict(event)
+    body = {name: getattr(event, name) for name in _FIELDS[type(event)]}
+    if isinstance(event, Done):
+        body |= {"usage": asdict(event.usage), "timings": asdict(event.timings)}
     for rare in ("logprobs", "tool_calls", "stop"):
         if not body.get(rare, True):
             del body[rare]
@@ -214,8 +217,7 @@ def event_to_dict(event: Event) -> dict[str, Any]:
 def event_from_dict(data: Mapping[str, Any]) -> Event:
     """Inverse of event_to_dict. Raises KeyError for an unknown type; ignores unknown fields."""
     cls = _EVENTS[data["type"]]
-    known = {f.name for f in fields(cls)}
-    values = {k: v for k, v in data.items() if k in known}
+    values = {k: v for k, v in data.items() if k in _FIELDS[cls]}
     if cls is Done:
         values["usage"] = Usage(**values.get("usage", {}))
         values["timings"] = Timings(**values.get("timings", {}))

@@ -29,7 +29,7 @@ async def drained(mailbox: Mailbox) -> list[Event]:
 @given(st.lists(EVENTS, max_size=30))
 def test_no_text_is_lost_and_neighbours_are_merged(sent: list[Event]) -> None:
     async def scenario() -> list[Event]:
-        mailbox = Mailbox()
+        mailbox = Mailbox(room=0)
         for event in [*sent, Done()]:
             mailbox.put(event)
         return await drained(mailbox)
@@ -44,10 +44,18 @@ def test_no_text_is_lost_and_neighbours_are_merged(sent: list[Event]) -> None:
 
 @pytest.mark.anyio
 async def test_logprobs_stay_in_order_when_merged() -> None:
-    mailbox = Mailbox()
+    mailbox = Mailbox(room=1)
     mailbox.put(Delta("a", ({"token": "a"},)))
     mailbox.put(Delta("b", ({"token": "b"},)))
     assert await mailbox.get() == Delta("ab", ({"token": "a"}, {"token": "b"}))
+
+
+@pytest.mark.anyio
+async def test_pieces_stay_apart_while_there_is_room() -> None:
+    mailbox = Mailbox(room=2)
+    for text in "abcd":
+        mailbox.put(Delta(text))
+    assert [await mailbox.get(), await mailbox.get()] == [Delta("a"), Delta("bcd")]
 
 
 @pytest.mark.anyio

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from typing import Any
 
 from fastapi import APIRouter, WebSocket
@@ -18,8 +18,8 @@ from starlette.websockets import WebSocketDisconnect
 
 from qwell.core import Failed, event_to_dict
 from qwell.errors import QwellError
+from qwell.server import sse
 from qwell.server.chat import RESUME_GRACE_S, unknown_stream
-from qwell.server.event_stream import with_pings
 from qwell.server.problem import request_id_of, title
 from qwell.server.recording import open_answer
 from qwell.server.schemas import (
@@ -119,8 +119,10 @@ class _Conversation:
 
     async def _send_events(self, stream: Stream, start: int) -> None:
         with stream.attached(), suppress(WebSocketDisconnect):  # the client may come back
-            async for entry in with_pings(stream.read(start)):
-                await self._socket.send_text('{"type": "ping"}' if entry is None else entry.json)
+            async with aclosing(stream.batches(start, sse.PING_EVERY_S)) as batches:
+                async for batch in batches:
+                    for text in [entry.json for entry in batch] or ['{"type": "ping"}']:
+                        await self._socket.send_text(text)
 
     async def _refuse(self, error: QwellError) -> None:
         event = Failed(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, aclosing, contextmanager
 from dataclasses import replace
 
 from qwell.core import Delta, Done, Event, Failed, Request
@@ -64,6 +64,13 @@ class Choices:
 
     async def read(self) -> AsyncGenerator[tuple[int, Event]]:
         """Every event with the number of its answer; one terminal event for each answer."""
+        async with aclosing(self.batches()) as batches:
+            async for batch in batches:
+                for numbered in batch:
+                    yield numbered
+
+    async def batches(self, idle_s: float | None = None) -> AsyncGenerator[list[tuple[int, Event]]]:
+        """The same, as many at a time as there are; none of them when idle_s passed without one."""
         events: Events = asyncio.Queue()
         firsts = [sum(map(len, self._groups[:i])) for i in range(len(self._groups))]
         tasks = [
@@ -73,9 +80,9 @@ class Choices:
         try:
             n_left = self.n
             while n_left:
-                index, event = await events.get()
-                n_left -= isinstance(event, Done | Failed)
-                yield index, event
+                batch = await _available(events, idle_s)
+                n_left -= sum(isinstance(event, Done | Failed) for _, event in batch)
+                yield batch
         finally:
             for task in tasks:
                 task.cancel()
@@ -107,3 +114,15 @@ class Choices:
         with stream.attached():
             async for entry in stream.read():
                 events.put_nowait((index, entry.event))
+
+
+async def _available(events: Events, timeout_s: float | None) -> list[tuple[int, Event]]:
+    """All that is there, waiting for the first; none after timeout_s."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            batch = [await events.get()]
+    except TimeoutError:
+        return []
+    while not events.empty():
+        batch.append(events.get_nowait())
+    return batch

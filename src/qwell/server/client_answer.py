@@ -18,7 +18,6 @@ from qwell.core import Request as Asked
 from qwell.server import sse
 from qwell.server.answer import Answer, failure, is_first_sign
 from qwell.server.choices import Choices
-from qwell.server.event_stream import with_pings
 from qwell.server.streams import Stream, Streams
 
 # An error within this time still gets its own status; later it becomes an event of the stream.
@@ -117,19 +116,18 @@ async def _early_failure(stream: Stream) -> Failed | None:
 
 async def _frames(choices: Choices, form: Form) -> AsyncGenerator[bytes]:
     answers = [Answer() for _ in range(choices.n)]
-    async with aclosing(choices.read()) as events, aclosing(with_pings(events)) as items:
+    async with aclosing(choices.batches(sse.PING_EVERY_S)) as batches:
         with choices.attached():
             yield b"".join(form.opening())
-            async for item in items:
-                if item is None:
-                    yield sse.PING
-                    continue
-                index, event = item
-                if isinstance(event, Done | Failed) and (failed := failure(event)):
-                    yield b"".join(form.broken(failed))
-                    return
-                answers[index].take(event)
-                if frames := form.frames(index, event):
+            async for batch in batches:
+                frames: list[bytes] = [] if batch else [sse.PING]
+                for index, event in batch:
+                    if isinstance(event, Done | Failed) and (failed := failure(event)):
+                        yield b"".join([*frames, *form.broken(failed)])
+                        return
+                    answers[index].take(event)
+                    frames += form.frames(index, event)
+                if frames:
                     yield b"".join(frames)
             yield b"".join(form.closing(answers))
 

@@ -12,7 +12,7 @@ import json
 import logging
 import secrets
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import aclosing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -57,6 +57,9 @@ class Entry:
     def to_dict(self) -> dict[str, Any]:
         body: dict[str, Any] = json.loads(self.json)
         return body
+
+
+Entries = list[Entry]
 
 
 class Recorder(Protocol):
@@ -109,18 +112,26 @@ class Stream:
     def ended(self) -> bool:
         return self.ended_at is not None
 
-    async def read(self, start: int = 0) -> AsyncIterator[Entry]:
+    async def read(self, start: int = 0) -> AsyncGenerator[Entry]:
         """Entries from number start on, waiting for those to come; ends after the terminal one."""
+        async with aclosing(self.batches(start)) as batches:
+            async for batch in batches:
+                for entry in batch:
+                    yield entry
+
+    async def batches(self, start: int = 0, idle_s: float | None = None) -> AsyncGenerator[Entries]:
+        """The same, as many at a time as there are; none of them when idle_s passed without one."""
         at = max(0, start)
         while True:
-            while at < len(self.entries):
-                yield self.entries[at]
-                at += 1
-            if self.ended:
+            if batch := self.entries[at:]:
+                at += len(batch)
+                yield batch
+            elif self.ended:
                 return
-            await self._grown.wait()
+            elif not await self._grows(idle_s):
+                yield []
 
-    async def wait(self, start: int, timeout_s: float) -> list[Entry]:
+    async def wait(self, start: int, timeout_s: float) -> Entries:
         """Entries from number start on as soon as there is one, else none after timeout_s."""
         try:
             async with asyncio.timeout(timeout_s):
@@ -129,6 +140,14 @@ class Stream:
         except TimeoutError:
             return []
         return self.entries[max(0, start) :]
+
+    async def _grows(self, timeout_s: float | None) -> bool:
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._grown.wait()
+        except TimeoutError:
+            return False
+        return True
 
     @contextmanager
     def attached(self) -> Iterator[None]:

@@ -25,12 +25,14 @@ def _merge(older: Event, newer: Event) -> Event | None:
 
 
 class Mailbox:
-    """Unread neighbours of a kind are merged, so its length is bounded by the kinds in a row.
+    """Unread neighbours of a kind are merged, pieces of text only where more than room are unread.
 
-    After a terminal event everything put is ignored: there is exactly one.
+    So its length is bounded by room and the kinds in a row, and a reader that keeps up gets a
+    piece for each token. After a terminal event everything put is ignored: there is exactly one.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, room: int = 64) -> None:
+        self._room = room
         self.closed = False
         self._events: deque[Event] = deque()
         self._filled = asyncio.Event()
@@ -39,7 +41,8 @@ class Mailbox:
         if self.closed:
             return
         self.closed = is_terminal(event)
-        merged = _merge(self._events[-1], event) if self._events else None
+        is_roomy = isinstance(event, Delta) and len(self._events) < self._room
+        merged = _merge(self._events[-1], event) if self._events and not is_roomy else None
         if merged is not None:
             self._events[-1] = merged
         else:

@@ -15,13 +15,14 @@ import queue
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from qwell import log
 from qwell.backends.registry import import_failed
 from qwell.config import Settings
-from qwell.core import Request, event_to_dict
+from qwell.core import Delta, Request, event_to_dict
 from qwell.engine.failure import out_of_memory
 from qwell.errors import QwellError
 from qwell.worker import protocol
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from qwell.worker.loading import Loaded
 
 BEAT_S = 1.0
+HELD_S = 0.03  # words come in groups of this length, which reads as a steady flow
 _INTERRUPT_EVERY_S, _MAX_INTERRUPTS = 0.005, 200
 _log = logging.getLogger(__name__)
 
@@ -41,6 +43,8 @@ class Reports:
     def __init__(self, fd: int) -> None:
         self._fd = fd
         self._lock = threading.Lock()
+        self._held: list[dict[str, Any]] = []  # events of the engine's thread
+        self._sent_at = 0.0
 
     def send(self, *messages: dict[str, Any]) -> None:
         lines = memoryview(b"".join(map(protocol.encode, messages)))
@@ -55,8 +59,21 @@ class Reports:
         self.send({"op": "status", "phase": phase, **values})
 
     def events(self, events: Events) -> None:
-        if events:
-            self.send(*({"op": "event", "id": i, "event": event_to_dict(e)} for i, e in events))
+        """Send them, or keep them for a moment if they are but the next words of answers.
+
+        Each writing wakes the parent, which needs one of the cores that compute.
+        """
+        self._held += ({"op": "event", "id": i, "event": event_to_dict(e)} for i, e in events)
+        now = time.monotonic()
+        if now - self._sent_at >= HELD_S or not all(isinstance(e, Delta) for _, e in events):
+            self._sent_at = now
+            self.flush()
+
+    def flush(self) -> None:
+        """Send what is kept."""
+        held, self._held = self._held, []
+        if held:
+            self.send(*held)
 
 
 class Worker:
@@ -120,6 +137,7 @@ class Worker:
     def _arrived(self, *, wait: bool) -> Iterator[dict[str, Any]]:
         """The commands that are there; with wait at least one."""
         if wait:
+            self.reports.flush()
             yield self.commands.get()
         while not self.commands.empty():
             yield self.commands.get()
