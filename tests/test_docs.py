@@ -99,6 +99,7 @@ def test_every_invariant_names_a_test_that_exists() -> None:
 
 
 def test_the_changelog_knows_the_version() -> None:
-    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    tools = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]
+    version = tools["setuptools_scm"]["fallback_version"]
     first = re.findall(r"^## \[(.*?)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)[0]
     assert first in ("Unreleased", version)

@@ -4,4 +4,7 @@ Importing this package loads nothing but the standard library: the doctor must s
 when site-packages is what broke.
 """
 
-__version__ = "0.1.0"
+try:
+    from qwell._version import __version__  # written when the package is built
+except ModuleNotFoundError:  # a source tree that runs without having been built
+    __version__ = "0+unknown"

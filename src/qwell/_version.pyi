@@ -1,0 +1,3 @@
+"""Written by scikit-build-core into what is installed; pyproject.toml says from what."""
+
+__version__: str
