@@ -2,13 +2,18 @@
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/optional.h>
+#include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
 
 #include <memory>
 #include <optional>
+#include <utility>
+#include <vector>
 
 #include "bandwidth.h"
 #include "model.h"
+#include "sampler.h"
 
 namespace nb = nanobind;
 
@@ -17,6 +22,8 @@ namespace {
 
 using Ids = nb::ndarray<const int32_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using Floats = nb::ndarray<nb::numpy, float, nb::ndim<2>>;
+using Row = nb::ndarray<const float, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+using Bits = nb::ndarray<const uint32_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 
 // None when cancelled, else (len(outputs), n_vocab) float32.
 nb::object forward(Model& model, const Ids& tokens, const Ids& slots, const Ids& positions,
@@ -28,7 +35,7 @@ nb::object forward(Model& model, const Ids& tokens, const Ids& slots, const Ids&
                   positions.data(), static_cast<int>(tokens.size()),
                   outputs.data(),   static_cast<int>(outputs.size())};
   const size_t padded = static_cast<size_t>(model.config().n_vocab_padded);
-  auto logits = std::make_unique<float[]>(outputs.size() * padded);
+  auto logits = std::make_unique_for_overwrite<float[]>(outputs.size() * padded);
   bool finished = false;
   {
     nb::gil_scoped_release release;
@@ -40,6 +47,43 @@ nb::object forward(Model& model, const Ids& tokens, const Ids& slots, const Ids&
   const size_t n_vocab = static_cast<size_t>(model.config().n_vocab);
   return nb::cast(
       Floats(data, {outputs.size(), n_vocab}, owner, {static_cast<int64_t>(padded), 1}));
+}
+
+// A sampler that knows how long its arrays must be.
+class CheckedSampler {
+ public:
+  CheckedSampler(int n_vocab, const Ids& prompt, uint64_t seed, double temperature, int top_k,
+                 double top_p, double min_p, float repetition_penalty, float presence_penalty,
+                 float frequency_penalty, std::vector<std::pair<int32_t, float>> bias,
+                 const std::string& isa)
+      : n_vocab_(n_vocab < 1 ? throw std::invalid_argument("no vocabulary")
+                             : static_cast<size_t>(n_vocab)),
+        sampler_(n_vocab,
+                 {temperature, top_k, top_p, min_p, repetition_penalty, presence_penalty,
+                  frequency_penalty, std::move(bias)},
+                 seed, prompt.data(), prompt.size(), choose_kernels(isa.c_str())) {}
+
+  int next(const Row& logits, const std::optional<Bits>& allowed) {
+    if (logits.size() != n_vocab_ || (allowed && allowed->size() * 32 < n_vocab_)) {
+      throw std::invalid_argument("logits or mask of the wrong length");
+    }
+    const uint32_t* bits = allowed ? allowed->data() : nullptr;
+    nb::gil_scoped_release release;
+    return sampler_.next(logits.data(), bits);
+  }
+
+  void note(int32_t token) { sampler_.note(token); }
+
+ private:
+  size_t n_vocab_;
+  Sampler sampler_;
+};
+
+std::pair<double, std::vector<std::pair<int32_t, double>>> scored(const Row& logits, int32_t token,
+                                                                  int n) {
+  auto found =
+      logprobs(logits.data(), static_cast<int>(logits.size()), token, n, choose_kernels("auto"));
+  return {found.own, std::move(found.best)};
 }
 
 }  // namespace
@@ -68,6 +112,18 @@ NB_MODULE(_native, m) {
       .def_prop_ro("cache_bytes_per_slot", &Model::cache_bytes_per_slot)
       .def_prop_ro("bytes_per_token", &Model::bytes_per_token)
       .def_prop_ro("rescored", &Model::rescored);
+  using qwell::CheckedSampler;
+  nb::class_<CheckedSampler>(m, "Sampler")
+      .def(nb::init<int, const qwell::Ids&, uint64_t, double, int, double, double, float, float,
+                    float, std::vector<std::pair<int32_t, float>>, const std::string&>(),
+           nb::arg("n_vocab"), nb::arg("prompt"), nb::arg("seed"), nb::arg("temperature") = 1.0,
+           nb::arg("top_k") = 0, nb::arg("top_p") = 1.0, nb::arg("min_p") = 0.0,
+           nb::arg("repetition_penalty") = 1.0f, nb::arg("presence_penalty") = 0.0f,
+           nb::arg("frequency_penalty") = 0.0f,
+           nb::arg("bias") = std::vector<std::pair<int32_t, float>>{}, nb::arg("isa") = "auto")
+      .def("next", &CheckedSampler::next, nb::arg("logits"), nb::arg("allowed") = nb::none())
+      .def("note", &CheckedSampler::note, nb::arg("token"));
+  m.def("logprobs", &qwell::scored, nb::arg("logits"), nb::arg("token"), nb::arg("n_best") = 0);
   m.def("read_bandwidth", &qwell::read_bandwidth, nb::arg("n_threads"),
         nb::call_guard<nb::gil_scoped_release>(),
         "Bytes per second that n threads read from memory together.");

@@ -48,6 +48,7 @@ struct Attention {
 
 constexpr int kAttentionTokens = 4;  // most tokens of one Attention
 constexpr int kAttentionSpan = 64;   // positions that are scored at once
+constexpr int kStretch = 64;         // logits that a sampler looks at together
 
 struct Kernels {
   const char* name;
@@ -69,6 +70,12 @@ struct Kernels {
   void (*attend)(const Attention& a);
   // Largest of n values; NaN if any is NaN.
   float (*max)(const float* x, int n);
+  // Copies n logits to out, padded to whole stretches with -infinity, which also stands where
+  // `allowed` (null, or a bit each) has no bit. peaks: the largest of each stretch. False if a
+  // logit is NaN or infinite.
+  bool (*screen)(const float* logits, const uint32_t* allowed, int n, float* out, float* peaks);
+  // sums[i] = sum of e^((x - most) / temperature) over stretch i; n as padded by screen
+  void (*weigh)(const float* x, int n, float most, float temperature, float* sums);
 };
 
 int64_t panel_bytes(int cols);

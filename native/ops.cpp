@@ -72,6 +72,45 @@ float max(const float* x, int n) {
   return best + bad;
 }
 
+bool screen(const float* logits, const uint32_t* allowed, int n, float* out, float* peaks) {
+  const Lanes nothing = lanes(-INFINITY);
+  const IntLanes bit = {1,      1 << 1, 1 << 2,  1 << 3,  1 << 4,  1 << 5,  1 << 6,  1 << 7,
+                        1 << 8, 1 << 9, 1 << 10, 1 << 11, 1 << 12, 1 << 13, 1 << 14, 1 << 15};
+  Lanes odd{};  // x - x is 0 unless x is NaN or infinite, and NaN sticks
+  for (int from = 0; from < n; from += kStretch) {
+    Lanes most = nothing;
+    for (int i = from; i < from + kStretch; i += 16) {
+      Lanes v = nothing;
+      if (i + 16 <= n) {
+        v = load(logits + i);
+        odd += v - v;
+      } else {
+        for (int j = i; j < n; ++j) {
+          v[j - i] = logits[j];
+          odd[0] += logits[j] - logits[j];
+        }
+      }
+      if (allowed != nullptr && i < n) {
+        const auto bits = static_cast<int32_t>(allowed[i / 32] >> i % 32 & 0xffff);
+        v = ((IntLanes{} + bits) & bit) != 0 ? v : nothing;
+      }
+      store(out + i, v);
+      most = max(most, v);
+    }
+    peaks[from / kStretch] = max_of(most);
+  }
+  return sum(odd) == 0;
+}
+
+void weigh(const float* x, int n, float most, float temperature, float* sums) {
+  const float inverse = 1 / temperature;
+  for (int from = 0; from < n; from += kStretch) {
+    Lanes total{};
+    for (int i = from; i < from + kStretch; i += 16) total += exp((load(x + i) - most) * inverse);
+    sums[from / kStretch] = sum(total);
+  }
+}
+
 // Scores of one token's heads against 16 positions of transposed keys.
 template <int H>
 inline void score(const float* q, int head_dim, const Lanes* k, float* scores, int n_rows_stride) {
@@ -191,7 +230,8 @@ void attend(const Attention& a) {
 
 namespace QWELL_ISA {
 extern const Kernels ops;
-const Kernels ops = {nullptr, 0, nullptr, nullptr, quantize, rms_norm, silu_mul, attend, max};
+const Kernels ops = {nullptr,  0,      nullptr, nullptr, quantize, rms_norm,
+                     silu_mul, attend, max,     screen,  weigh};
 }  // namespace QWELL_ISA
 
 }  // namespace qwell

@@ -49,6 +49,38 @@ class Model:
     def bytes_per_token(self) -> int:
         """Bytes of weights that one decoded token reads."""
 
+class Sampler:
+    """Draws the tokens of one answer. Raises ValueError for rules out of range."""
+
+    def __init__(
+        self,
+        n_vocab: int,
+        prompt: NDArray[np.int32],
+        seed: int,
+        temperature: float = 1.0,
+        top_k: int = 0,
+        top_p: float = 1.0,
+        min_p: float = 0.0,
+        repetition_penalty: float = 1.0,
+        presence_penalty: float = 0.0,
+        frequency_penalty: float = 0.0,
+        bias: list[tuple[int, float]] = ...,
+        isa: str = "auto",
+    ) -> None: ...
+    def next(self, logits: NDArray[np.float32], allowed: NDArray[np.uint32] | None = None) -> int:
+        """The next token; -1: a logit is no number, -2: no token is allowed. Changes nothing.
+
+        allowed: a bit for each token, the lowest first.
+        """
+
+    def note(self, token: int) -> None:
+        """The answer goes on with this token."""
+
+def logprobs(
+    logits: NDArray[np.float32], token: int, n_best: int = 0
+) -> tuple[float, list[tuple[int, float]]]:
+    """Natural logprobs of a token and of the n best, best first; the logits must be finite."""
+
 def read_bandwidth(n_threads: int) -> float:
     """Bytes per second that n threads read from memory together."""
 

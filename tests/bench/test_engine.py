@@ -37,6 +37,12 @@ def test_facts_fit_the_model(engine: OwnEngine) -> None:
     assert facts["rss_mb"] > 1
 
 
+def test_choosing_a_token_is_measured(engine: OwnEngine) -> None:
+    costs = engine.sampling()
+    assert set(costs) == {"greedy_us", "sample_us", "grammar_us"}
+    assert min(costs.values()) > 0
+
+
 def test_the_long_prompt_is_always_the_same() -> None:
     assert long_prompt(151_936) == long_prompt(151_936)
     assert max(long_prompt(151_936)) < 100_000
@@ -66,6 +72,7 @@ def test_the_report_names_ratio_and_what_is_missing() -> None:
         "read_gb_s": 30.0,
         "roofline": 0.68,
         "load_s": 0.3,
+        "sampling": {"greedy_us": 50.0, "sample_us": 100.0, "grammar_us": 500.0},
         "rss_mb": 400.0,
         "kl": None,
         "peers": [
@@ -75,4 +82,5 @@ def test_the_report_names_ratio_and_what_is_missing() -> None:
     }
     text = "\n".join(report(result))
     assert "2.00x and 3.00x" in text
+    assert "500 us a token in a JSON schema: 3.0% of a step" in text
     assert "not measured: q did not start" in text

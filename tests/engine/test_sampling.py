@@ -1,38 +1,107 @@
-"""The reference sampler does what Transformers does, and what its rules say."""
+"""The engine's sampler equals its definition here, which does what Transformers does."""
 
-from collections.abc import Sequence
+from __future__ import annotations
+
+from collections.abc import Iterable
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
+from qwell import _native
 from qwell.core import Sampling
-from qwell.engine.sampling import Floats, History, Rules, adjust, best, candidates, logprobs, sample
+from qwell.engine.sampling import FORBIDDEN, NOT_FINITE, Rules, logprobs, new_sampler
+from qwell.errors import QwellError
 
+Floats = NDArray[np.float32]  # (n_vocab,)
 N_VOCAB = 50
+
+# -- the definition: slow and plain on purpose
+
+_MASK64 = 2**64 - 1
+_GOLDEN = 0x9E3779B97F4A7C15
+
+
+def _mixed(x: int) -> int:
+    """The finalizer of SplitMix64."""
+    x = ((x ^ (x >> 30)) * 0xBF58476D1CE4E5B9) & _MASK64
+    x = ((x ^ (x >> 27)) * 0x94D049BB133111EB) & _MASK64
+    return x ^ (x >> 31)
+
+
+def uniform(seed: int, index: int) -> float:
+    """Number `index` of a seed's stream, in [0, 1)."""
+    return (_mixed((_mixed(seed) + (index + 1) * _GOLDEN) & _MASK64) >> 11) * 2.0**-53
+
+
+def adjust(
+    logits: Floats, rules: Rules, prompt: Iterable[int] = (), answer: Iterable[int] = ()
+) -> Floats:
+    """A copy with penalties and bias applied. Does not modify logits."""
+    adjusted = logits.copy()
+    answer = list(answer)
+    for token in {*prompt, *answer}:
+        value, penalty = adjusted[token], np.float32(rules.repetition_penalty)
+        adjusted[token] = value / penalty if value > 0 else value * penalty
+    for token in set(answer):
+        times = np.float32(answer.count(token))
+        frequency = np.float32(rules.frequency_penalty) * times
+        adjusted[token] -= np.float32(rules.presence_penalty) + frequency
+    for token, bias in rules.logit_bias.items():
+        if 0 <= token < len(adjusted):
+            adjusted[token] += np.float32(bias)
+    return adjusted
+
+
+def candidates(adjusted: Floats, rules: Rules) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """Tokens that may come next and their probabilities, best first. Needs temperature > 0."""
+    order = np.argsort(-adjusted, kind="stable")
+    tokens = order[np.isfinite(adjusted[order])][: rules.top_k or None]
+    scaled = adjusted[tokens].astype(np.float64) / rules.temperature
+    weights = np.exp(scaled - scaled[0])
+    probs = weights / weights.sum()
+    keep = np.cumsum(probs) - probs < rules.top_p  # a token stays while those before it fall short
+    keep &= probs >= rules.min_p * probs[0]
+    keep[0] = True
+    return tokens[keep], probs[keep] / probs[keep].sum()
+
+
+def drawn(adjusted: Floats, rules: Rules, u: float) -> int:
+    """The token that the number u in [0, 1) picks."""
+    if rules.temperature == 0 or rules.top_k == 1:
+        return int(adjusted.argmax())
+    tokens, probs = candidates(adjusted, rules)
+    at = int(np.searchsorted(np.cumsum(probs), u, side="right"))
+    return int(tokens[min(at, len(tokens) - 1)])  # the sum may round to just below 1
+
+
+def defined_logprobs(logits: Floats) -> NDArray[np.float64]:
+    """Natural logarithms of all probabilities under the model itself."""
+    wide = logits.astype(np.float64)
+    return wide - wide.max() - np.log(np.exp(wide - wide.max()).sum())
+
+
+# -- the rules
 
 
 def rules(**values: object) -> Rules:
     return Rules.of(Sampling(**values), {})  # type: ignore[arg-type]
 
 
-def random_logits(seed: int) -> Floats:
-    return np.random.default_rng(seed).normal(0, 4, N_VOCAB).astype(np.float32)
+def random_logits(seed: int, n: int = N_VOCAB, spread: float = 4) -> Floats:
+    return np.random.default_rng(seed).normal(0, spread, n).astype(np.float32)
 
 
 def draw(logits: Floats, seed: int, n: int, **values: object) -> list[int]:
-    rng = np.random.default_rng(seed)
-    return [sample(logits, rules(**values), History(N_VOCAB, []), rng) for _ in range(n)]
-
-
-@given(st.integers(0, 99), st.integers(1, 3000), st.integers(1, 60), st.booleans())
-def test_best_finds_the_largest_in_order(seed: int, n: int, k: int, has_ties: bool) -> None:
-    values = np.random.default_rng(seed).normal(0, 2, n).astype(np.float32)
-    values = values.round() if has_ties else values
-    found = best(values, k)
-    assert len(set(found.tolist())) == min(k, n)
-    np.testing.assert_array_equal(values[found], np.sort(values)[::-1][:k])
+    """n tokens in a row from the same logits; they count for the penalties."""
+    sampler = new_sampler(rules(**values), len(logits), [], seed)
+    tokens = []
+    for _ in range(n):
+        tokens.append(sampler.next(logits))
+        sampler.note(tokens[-1])
+    return tokens
 
 
 def test_what_the_request_leaves_open_comes_from_the_model() -> None:
@@ -49,51 +118,83 @@ def test_a_model_that_does_not_sample_is_greedy_until_asked() -> None:
     assert Rules.of(Sampling(temperature=0.5), config).temperature == 0.5
 
 
-def test_greedy_takes_the_best() -> None:
-    logits = random_logits(1)
-    assert draw(logits, 0, 3, temperature=0) == [int(logits.argmax())] * 3
-
-
-def test_equal_seeds_give_equal_tokens_and_others_differ() -> None:
-    logits = random_logits(2)
-    assert draw(logits, 7, 40, temperature=1.5) == draw(logits, 7, 40, temperature=1.5)
-    assert draw(logits, 7, 40, temperature=1.5) != draw(logits, 8, 40, temperature=1.5)
-
-
-def test_drawn_frequencies_follow_the_probabilities() -> None:
-    logits = np.log(np.array([0.5, 0.3, 0.2], dtype=np.float32))
-    rng = np.random.default_rng(0)
-    history = History(3, [])
-    drawn = [sample(logits, rules(temperature=1), history, rng) for _ in range(4000)]
-    shares = np.bincount(drawn, minlength=3) / 4000
-    assert np.abs(shares - [0.5, 0.3, 0.2]).max() < 0.03
-
+# -- equality
 
 RULES = st.builds(
     Sampling,
-    temperature=st.floats(0.1, 2),
-    top_k=st.integers(0, N_VOCAB),
-    top_p=st.floats(0.05, 1),
-    min_p=st.floats(0, 0.5),
-    repetition_penalty=st.floats(0.8, 1.5),
+    temperature=st.sampled_from([0.0, 0.3, 0.7, 1.0, 2.0]),
+    top_k=st.sampled_from([0, 1, 5, 20, 100, 10_000]),
+    top_p=st.sampled_from([0.05, 0.5, 0.8, 0.95, 1.0]),
+    min_p=st.sampled_from([0.0, 0.02, 0.3]),
+    repetition_penalty=st.sampled_from([0.8, 1.0, 1.1, 1.5]),
+    presence_penalty=st.sampled_from([-1.0, 0.0, 0.5]),
+    frequency_penalty=st.sampled_from([0.0, 0.25, 2.0]),
+    logit_bias=st.dictionaries(st.integers(-1, 4000), st.floats(-100, 100), max_size=4),
 ).map(lambda sampling: Rules.of(sampling, {}))
 
 
-@given(st.integers(0, 1000), st.lists(st.integers(0, N_VOCAB - 1), max_size=20), RULES)
-def test_candidates_are_a_valid_distribution_over_the_best(
-    seed: int, seen: list[int], chosen: Rules
+def is_clear(adjusted: Floats, chosen: Rules, u: float) -> bool:
+    """Whether float32 sums cannot change the token: no bound lies within their error."""
+    error = 1e-5
+    around = (u - error, u + error)
+    return len({drawn(adjusted, chosen, min(max(v, 0.0), 1 - 1e-9)) for v in around}) == 1
+
+
+@settings(max_examples=500, deadline=None)
+@given(
+    seed=st.integers(0, 2**64 - 1),
+    n=st.sampled_from([1, 2, 31, 64, 65, 200, 5000]),
+    spread=st.sampled_from([0.1, 2.0, 8.0]),
+    isa=st.sampled_from(["portable", "auto"]),
+    chosen=RULES,
+    prompt=st.lists(st.integers(0, 4999), max_size=20),
+    mask=st.sampled_from(["none", "half", "few"]),
+)
+def test_it_equals_the_definition(
+    *, seed: int, n: int, spread: float, isa: str, chosen: Rules, prompt: list[int], mask: str
 ) -> None:
-    adjusted = adjust(random_logits(seed), chosen, History(N_VOCAB, seen))
-    tokens, probs = candidates(adjusted, chosen)
-    assert len(tokens) == len(set(tokens.tolist())) <= (chosen.top_k or N_VOCAB)
-    assert probs.sum() == pytest.approx(1)
-    assert (np.diff(probs) <= 0).all()
-    rejected = np.delete(adjusted, tokens)
-    assert rejected.size == 0 or rejected.max() <= adjusted[tokens].min()
+    prompt = [token % n for token in prompt]
+    logits = random_logits(seed % 2**32, n, spread)
+    before = logits.copy()
+    allowed = None
+    shown = logits
+    if mask != "none":
+        some = np.random.default_rng(seed).random(n) < (0.5 if mask == "half" else 0.02)
+        assume(some.any())
+        packed = np.packbits(some, bitorder="little")
+        allowed = np.pad(packed, (0, -len(packed) % 4)).view(np.uint32)
+        shown = np.where(some, logits, -np.float32(np.inf))
+    sampler = _native.Sampler(
+        n, np.array(prompt, np.int32), seed,
+        chosen.temperature, chosen.top_k, chosen.top_p, chosen.min_p, chosen.repetition_penalty,
+        chosen.presence_penalty, chosen.frequency_penalty, list(chosen.logit_bias.items()), isa,
+    )  # fmt: skip
+    answer: list[int] = []
+    for i in range(4):
+        adjusted = adjust(shown, chosen, prompt, answer)
+        token = sampler.next(logits, allowed)
+        u = uniform(seed, i)
+        if is_clear(adjusted, chosen, u):
+            assert token == drawn(adjusted, chosen, u)
+        sampler.note(token)
+        answer.append(token)
+    np.testing.assert_array_equal(logits, before)
+
+
+@given(st.integers(0, 1000), st.sampled_from([1, 3, 64, 5000]), st.integers(0, 25))
+def test_logprobs_equal_the_definition(seed: int, n: int, n_best: int) -> None:
+    logits = random_logits(seed, n)
+    expected = defined_logprobs(logits)
+    token = seed % n
+    own, best = logprobs(logits, token, n_best)
+    assert own == pytest.approx(expected[token], abs=2e-6)
+    order = np.argsort(-logits, kind="stable")[:n_best]
+    assert [token for token, _ in best] == order.tolist()
+    assert [value for _, value in best] == pytest.approx(expected[order].tolist(), abs=2e-6)
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_probabilities_equal_those_of_transformers(seed: int) -> None:
+def test_the_definition_has_the_probabilities_of_transformers(seed: int) -> None:
     torch = pytest.importorskip("torch")
     generation = pytest.importorskip("transformers.generation.logits_process")
     prompt = [1, 2, 3, 3, 40]
@@ -108,29 +209,51 @@ def test_probabilities_equal_those_of_transformers(seed: int) -> None:
     ):
         scores = step(torch.tensor([prompt]), scores)
     expected = torch.softmax(scores[0], dim=-1).numpy()
-    adjusted = adjust(random_logits(seed), chosen, History(N_VOCAB, prompt))
+    adjusted = adjust(random_logits(seed), chosen, prompt)
     tokens, probs = candidates(adjusted, chosen)
     ours = np.zeros(N_VOCAB)
     ours[tokens] = probs
     np.testing.assert_allclose(ours, expected, atol=1e-6)
 
 
-def spread(history: History, tokens: Sequence[int]) -> History:
-    for token in tokens:
-        history.note(token)
-    return history
+# -- what users rely on
+
+
+def test_greedy_takes_the_best() -> None:
+    logits = random_logits(1)
+    assert draw(logits, 0, 3, temperature=0) == [int(logits.argmax())] * 3
+
+
+def test_equal_seeds_give_equal_tokens_and_others_differ() -> None:
+    logits = random_logits(2)
+    assert draw(logits, 7, 40, temperature=1.5) == draw(logits, 7, 40, temperature=1.5)
+    assert draw(logits, 7, 40, temperature=1.5) != draw(logits, 8, 40, temperature=1.5)
+    assert draw(logits, -1, 3, temperature=1.5) == draw(logits, 2**64 - 1, 3, temperature=1.5)
+
+
+def test_without_a_seed_answers_differ() -> None:
+    logits = np.zeros(1000, np.float32)
+    drawn = {new_sampler(rules(temperature=1), 1000, [], None).next(logits) for _ in range(8)}
+    assert len(drawn) > 1
+
+
+def test_drawn_frequencies_follow_the_probabilities() -> None:
+    logits = np.log(np.array([0.5, 0.3, 0.2], dtype=np.float32))
+    drawn = draw(logits, 0, 4000, temperature=1)
+    shares = np.bincount(drawn, minlength=3) / 4000
+    assert np.abs(shares - [0.5, 0.3, 0.2]).max() < 0.03
 
 
 def test_presence_and_frequency_look_at_the_answer_only() -> None:
-    history = spread(History(4, [0, 0]), [1, 1, 2])
     logits = np.zeros(4, dtype=np.float32)
     chosen = rules(presence_penalty=0.5, frequency_penalty=0.25)
-    np.testing.assert_allclose(adjust(logits, chosen, history), [0, -1.0, -0.75, 0])
+    adjusted = adjust(logits, chosen, [0, 0], [1, 1, 2])
+    np.testing.assert_allclose(adjusted, [0, -1.0, -0.75, 0])
 
 
 def test_repetition_penalty_weakens_both_signs() -> None:
     logits = np.array([2, -2, 2, -2], dtype=np.float32)
-    adjusted = adjust(logits, rules(repetition_penalty=2.0), History(4, [0, 1]))
+    adjusted = adjust(logits, rules(repetition_penalty=2.0), [0, 1])
     np.testing.assert_allclose(adjusted, [1, -4, 2, -2])
 
 
@@ -141,17 +264,45 @@ def test_a_bias_can_force_and_forbid_and_may_name_no_token() -> None:
     assert draw(logits, 0, 5, temperature=1, logit_bias=bias) == [7] * 5
 
 
-def test_logits_are_left_as_they_were() -> None:
-    logits = random_logits(4)
-    before = logits.copy()
-    draw(logits, 0, 3, temperature=1, repetition_penalty=2.0, logit_bias={1: 3.0})
-    np.testing.assert_array_equal(logits, before)
+# -- what must not happen
 
 
-def test_logprobs_are_those_of_the_model() -> None:
-    logits = np.log(np.array([0.1, 0.6, 0.3], dtype=np.float32)) + 5
-    own, best = logprobs(logits, 0, 2)
-    assert own == pytest.approx(np.log(0.1), abs=1e-6)
-    assert [token for token, _ in best] == [1, 2]
-    assert np.exp([value for _, value in best]) == pytest.approx([0.6, 0.3], abs=1e-6)
-    assert logprobs(logits, 0, 0)[1] == []
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("at", [0, 17, 49])
+def test_what_is_no_number_is_never_drawn_from(bad: float, at: int) -> None:
+    logits = random_logits(5)
+    logits[at] = bad
+    assert new_sampler(rules(temperature=0), N_VOCAB, [], 0).next(logits) == NOT_FINITE
+    assert new_sampler(rules(temperature=1), N_VOCAB, [], 0).next(logits) == NOT_FINITE
+
+
+def test_a_mask_without_a_token_is_told() -> None:
+    sampler = new_sampler(rules(), N_VOCAB, [], 0)
+    assert sampler.next(random_logits(6), np.zeros(2, np.uint32)) == FORBIDDEN
+
+
+def test_arrays_of_the_wrong_length_are_refused() -> None:
+    sampler = new_sampler(rules(), N_VOCAB, [], 0)
+    with pytest.raises(ValueError, match="wrong length"):
+        sampler.next(random_logits(6, 49))
+    with pytest.raises(ValueError, match="wrong length"):
+        sampler.next(random_logits(6), np.zeros(1, np.uint32))
+    with pytest.raises(ValueError, match="out of range"):
+        sampler.note(N_VOCAB)
+    with pytest.raises(ValueError, match="out of range"):
+        _native.logprobs(random_logits(6), N_VOCAB)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"temperature": float("nan")},
+        {"repetition_penalty": 0.0},
+        {"logit_bias": {1: float("inf")}},
+        {"top_k": 2**40},
+    ],
+)
+def test_settings_that_are_no_numbers_are_refused(values: dict[str, object]) -> None:
+    with pytest.raises(QwellError, match="sampling settings") as refused:
+        new_sampler(rules(**values), N_VOCAB, [], 0)
+    assert refused.value.fault == "invalid-request-body"

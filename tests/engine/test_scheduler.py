@@ -1,12 +1,11 @@
 """Slots are chosen for what they hold; no prompt stops the others."""
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from qwell.core import Request, Sampling
-from qwell.engine.sampling import History, Rules
+from qwell.engine.sampling import Rules, new_sampler
 from qwell.engine.scheduler import Policy, Scheduler, common_prefix
 from qwell.engine.sequence import Sequence
 from qwell.engine.transcript import Transcript
@@ -23,9 +22,8 @@ def sequence(name: str, ids: list[int]) -> Sequence:
         n_prompt=len(ids),
         n_max=10,
         rules=Rules.of(Sampling(), {}),
-        history=History(259, ids),
+        sampler=new_sampler(Rules.of(Sampling(), {}), 259, ids, 0),
         transcript=Transcript(TOKENIZER, Request(name)),
-        rng=np.random.default_rng(0),
         arrived=0.0,
     )
 

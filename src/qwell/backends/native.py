@@ -7,27 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 
 from qwell.backends import Cancelled, Chunk, Limits, Logits
+from qwell.backends.extension import extension
 from qwell.errors import QwellError
 
 MAX_ROWS = 512  # rows of one native pass (Model::kMaxRows)
-
-
-def _extension() -> ModuleType:
-    try:
-        from qwell import _native
-    except ImportError as error:
-        raise QwellError(
-            "shared-lib-missing",
-            found=f"qwell._native cannot be imported: {error}",
-            expected="the compiled extension beside the package",
-            fix="reinstall: `pip install --force-reinstall qwell`, or `make setup` in a clone",
-        ) from error
-    return _native
 
 
 class NativeBackend:
@@ -43,7 +30,7 @@ class NativeBackend:
         isa: str = "auto",
         huge_pages: bool = True,
     ) -> None:
-        native = _extension()
+        native = extension()
         try:
             self._model = native.Model(str(path), n_ctx, n_slots, n_threads, isa, huge_pages)
         except RuntimeError as error:

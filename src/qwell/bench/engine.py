@@ -16,6 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from qwell.bench.sampling import sampling_cost
+
 PROMPT = "Tell me a long story about a dragon who lives in a mountain and reads books every day."
 DECODED = 128  # tokens decoded in a round
 PREFILLED = 512  # tokens of the long prompt
@@ -53,7 +55,7 @@ class OwnEngine:
         start = time.perf_counter()
         self.model = _native.Model(str(pack), 4096, max(BATCHES), n_threads)
         self.load_s = time.perf_counter() - start
-        text = Text.from_meta(read_pack(pack).meta)
+        self._text = text = Text.from_meta(read_pack(pack).meta)
         self._prompt = text.tokenizer.encode(PROMPT)[:26]
         self._long = long_prompt(self.model.n_vocab)
 
@@ -74,6 +76,12 @@ class OwnEngine:
         for i in range(n):
             token = int(self._forward([token], 0, len(self._prompt) + i).argmax())
         return n / (time.perf_counter() - start)
+
+    def sampling(self) -> dict[str, float]:
+        """Microseconds a token that choosing it takes; see qwell.bench.sampling."""
+        return sampling_cost(
+            lambda tokens, start: self._forward(tokens, 0, start), self._text, self.model.n_vocab
+        )
 
     def facts(self) -> dict[str, Any]:
         """Figures that need no rounds. rss_mb: after the rounds, with one 4,096-token slot used."""

@@ -49,6 +49,7 @@ def run(settings: Settings, *, peers: bool, say: Callable[[str], None]) -> dict[
         "quant": packed.meta["quant"],
         **figures,
         **facts,
+        "sampling": engine.sampling(),
         "roofline": figures["decode_tok_s"] * facts["bytes_per_token"] / facts["read_gb_s"] / 1e9,
         "kl": _divergence(engine, source, packed.path),
         "peers": [peer.result() for peer in others],

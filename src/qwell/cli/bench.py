@@ -36,6 +36,7 @@ def report(result: dict[str, Any]) -> list[str]:
         f"prefill 512     {result['prefill_tok_s']:8.1f} tok/s",
         *(f"first token {n:>4} {ms:8.1f} ms" for n, ms in result["ttft_ms"].items()),
         *(f"{n} at once       {rate:8.1f} tok/s in total" for n, rate in result["batch"].items()),
+        *_shares(result),
         f"bytes per token {result['bytes_per_token'] / 1e6:8.1f} MB",
         f"memory read     {result['read_gb_s']:8.1f} GB/s",
         f"roofline        {result['roofline']:8.2f} of it used",
@@ -54,3 +55,17 @@ def report(result: dict[str, Any]) -> list[str]:
         for peer in result["peers"]
     ]
     return lines + [f"not measured: {reason}" for reason in result["missing"]]
+
+
+def _shares(result: dict[str, Any]) -> list[str]:
+    """What choosing a token costs, as a share of the step that computes it."""
+    step_us = 1e6 / result["decode_tok_s"]
+    names = {
+        "greedy_us": "greedy",
+        "sample_us": "as the model's settings say",
+        "grammar_us": "in a JSON schema",
+    }
+    return [
+        f"sampling        {us:8.0f} us a token {names[name]}: {us / step_us:.1%} of a step"
+        for name, us in result["sampling"].items()
+    ]

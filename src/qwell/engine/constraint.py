@@ -1,4 +1,4 @@
-"""Answers that must follow a grammar: which tokens may come next, as a mask over logits.
+"""Answers that must follow a grammar: which tokens may come next, as a bit for each token.
 
 llguidance does the parsing, in about a tenth of a millisecond for a token. Knows nothing of what
 the grammar is for (text/grammar.py), and nothing of sampling.
@@ -14,16 +14,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from qwell.backends import Logits
 from qwell.errors import QwellError
 from qwell.text import Text
 
 if TYPE_CHECKING:
     from llguidance import LLMatcher, LLTokenizer
 
-# Not minus infinity: the order among what is forbidden stays, which top-k is fast on. The
-# greatest bias and temperature together cannot lift a token over this.
-_FORBIDDEN = np.float32(1000.0)
+Bits = NDArray[np.uint32]  # (ceil(n_vocab / 32),), the lowest bit first
 
 
 class Grammars:
@@ -60,12 +57,11 @@ class Grammars:
 
 
 class Constraint:
-    """One answer on its way through its grammar. Call `mask`, sample, `accept`, in turns."""
+    """One answer on its way through its grammar. Call `allowed`, sample, `accept`, in turns."""
 
     def __init__(self, matcher: LLMatcher, n_vocab: int) -> None:
         self._matcher = matcher
-        self._bits: NDArray[np.int32] = np.zeros((n_vocab + 31) // 32, dtype=np.int32)
-        self._allowed: NDArray[np.bool_] = np.ones(n_vocab, dtype=bool)
+        self._bits: Bits = np.zeros((n_vocab + 31) // 32, dtype=np.uint32)
 
     @property
     def may_end(self) -> bool:
@@ -77,23 +73,14 @@ class Constraint:
         """Nothing can follow any more but the end."""
         return self._matcher.is_stopped()
 
-    def mask(self, logits: Logits) -> Logits:
-        """A copy in which what the grammar forbids is far below all that it allows.
+    def allowed(self) -> Bits:
+        """A bit for each token: whether it may come next. Valid until the next call.
 
         Raises QwellError inference-failed when the grammar became too complex to follow.
         """
         self._matcher.unsafe_compute_mask_ptr(self._bits.ctypes.data, self._bits.nbytes)
         self._check()
-        bits = np.unpackbits(self._bits.view(np.uint8), bitorder="little")
-        self._allowed = bits[: len(logits)].view(bool)
-        return np.where(self._allowed, logits, logits - _FORBIDDEN)
-
-    def nearest(self, token: int, masked: Logits) -> int:
-        """The token itself if the last mask allows it, else the likeliest that it does.
-
-        Samplers may round onto a token of no probability at all.
-        """
-        return token if self._allowed[token] else int(masked.argmax())
+        return self._bits
 
     def accept(self, token: int) -> None:
         """The answer goes on with this token."""

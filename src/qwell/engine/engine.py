@@ -12,17 +12,15 @@ from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import Any
 
-import numpy as np
-
 from qwell.backends import Backend, Cancelled, Chunk, Logits
 from qwell.core import Done, Event, Prefill, Queued, Reason, Request, Tokens, Usage
 from qwell.engine.constraint import Constraint, Grammars
 from qwell.engine.estimate import WaitEstimate
-from qwell.engine.failure import failed, inference_failed, not_finite
+from qwell.engine.failure import failed, inference_failed, not_finite, nothing_allowed
 from qwell.engine.interruption import Interruption
 from qwell.engine.prompt import Prompt, decode_whole, encode_prompt, encode_whole
 from qwell.engine.remarks import remarks
-from qwell.engine.sampling import History, Rules, logprobs, sample
+from qwell.engine.sampling import FORBIDDEN, NOT_FINITE, Rules, logprobs, new_sampler
 from qwell.engine.scheduler import Policy, Scheduler
 from qwell.engine.sequence import Sequence
 from qwell.engine.transcript import Transcript
@@ -150,6 +148,7 @@ class Engine:
 
     def _sequence(self, request: Request, prompt: Prompt) -> Sequence:
         n_vocab = self._backend.limits.n_vocab
+        rules = Rules.of(request.sampling, self._text.generation_config)
         room = self._backend.limits.n_ctx - len(prompt.ids)
         asked = self._default_max_tokens if request.max_tokens is None else request.max_tokens
         return Sequence(
@@ -157,10 +156,9 @@ class Engine:
             ids=prompt.ids,
             n_prompt=len(prompt.ids),
             n_max=room if asked is None else min(room, asked),
-            rules=Rules.of(request.sampling, self._text.generation_config),
-            history=History(n_vocab, prompt.ids),
+            rules=rules,
+            sampler=new_sampler(rules, n_vocab, prompt.ids, request.sampling.seed),
             transcript=Transcript(self._text.tokenizer, request),
-            rng=np.random.default_rng(request.sampling.seed),
             arrived=self._clock(),
             constraint=self._constraint(request),
             n_dropped=prompt.n_dropped,
@@ -232,24 +230,25 @@ class Engine:
             )
         if result is None:
             return
-        if not np.isfinite(result).all():
-            self._fail(sequence, not_finite(sequence.n_answer))
+        try:
+            token = self._sampled(sequence, result)
+        except QwellError as error:
+            self._fail(sequence, error)
             return
         if was_reading:
             sequence.first_token = self._clock()
-        self._next_token(sequence, result)
+        self._take(sequence, result, token)
 
-    def _next_token(self, sequence: Sequence, logits: Logits) -> None:
-        """Sample, and say what became final; an answer that is over is finished."""
+    def _take(self, sequence: Sequence, logits: Logits, token: int) -> None:
+        """Go on with a token, and say what became final; an answer that is over is finished."""
         if sequence.n_max == 0:
             self._finish(sequence, "length")
             return
-        token = self._sampled(sequence, logits)
         if token in self._text.stop_ids:
             self._finish(sequence, "stop")
             return
         sequence.ids.append(token)
-        sequence.history.note(token)
+        sequence.sampler.note(token)
         self._say(sequence, sequence.transcript.push(token, self._told(sequence, logits, token)))
         if sequence.transcript.stop or (sequence.constraint and sequence.constraint.is_complete):
             self._finish(sequence, "stop")
@@ -259,13 +258,15 @@ class Engine:
             self._finish(sequence, "length")
 
     def _sampled(self, sequence: Sequence, logits: Logits) -> int:
-        """The next token, one that the answer's grammar allows."""
-        if (constraint := sequence.constraint) is None:
-            return sample(logits, sequence.rules, sequence.history, sequence.rng)
-        masked = constraint.mask(logits)
-        drawn = sample(masked, sequence.rules, sequence.history, sequence.rng)
-        token = constraint.nearest(drawn, masked)
-        constraint.accept(token)
+        """The next token, one that the answer's grammar allows. Raises QwellError."""
+        constraint = sequence.constraint
+        token = sequence.sampler.next(logits, constraint.allowed() if constraint else None)
+        if token == NOT_FINITE:
+            raise not_finite(sequence.n_answer)
+        if token == FORBIDDEN:
+            raise nothing_allowed(sequence.n_answer)
+        if constraint:
+            constraint.accept(token)
         return token
 
     def _say(self, sequence: Sequence, events: Iterable[Event]) -> None:

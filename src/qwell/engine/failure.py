@@ -45,3 +45,13 @@ def not_finite(n_answer: int) -> QwellError:
         expected="finite logits",
         fix="the weights are damaged: fetch them again with `qwell pull`, then start again",
     )
+
+
+def nothing_allowed(n_answer: int) -> QwellError:
+    """A grammar that neither goes on nor ends."""
+    return QwellError(
+        "inference-failed",
+        found=f"a grammar that allows no token after {n_answer} tokens of the answer",
+        expected="a schema that some text follows",
+        fix="simplify the schema",
+    )

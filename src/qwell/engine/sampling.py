@@ -1,22 +1,27 @@
-"""From logits to one token: the reference sampler, in numpy.
+"""How one answer's tokens are chosen: rules from request and model, applied by native/sampler.cpp.
 
-The order of the steps is that of Hugging Face Transformers, so that equal settings give equal
-probabilities. Knows nothing of sequences and of text.
+Knows nothing of sequences and of text.
 """
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from qwell.backends import Logits
+from qwell.backends.extension import extension
 from qwell.core import Sampling
+from qwell.errors import QwellError
 
-Floats = NDArray[np.float32]  # (n_vocab,)
-_ROWS = 64
+if TYPE_CHECKING:
+    from qwell._native import Sampler
+
+NOT_FINITE = -1  # what Sampler.next answers where a logit is NaN or infinite
+FORBIDDEN = -2  # where the mask allows no token
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,83 +59,37 @@ class Rules:
         )
 
 
-class History:
-    """Which tokens a sequence holds, for the penalties.
+def new_sampler(rules: Rules, n_vocab: int, prompt: list[int], seed: int | None) -> Sampler:
+    """The sampler of one answer. Equal arguments and logits give equal tokens, but for no seed.
 
-    seen    prompt and answer: what repetition_penalty looks at
-    counts  answer only: what presence_penalty and frequency_penalty look at
+    Raises QwellError shared-lib-missing, and invalid-request-body for rules that are no numbers.
     """
-
-    def __init__(self, n_vocab: int, prompt: list[int]) -> None:
-        self.seen = np.zeros(n_vocab, dtype=bool)
-        self.seen[prompt] = True
-        self.counts: dict[int, int] = {}
-
-    def note(self, token: int) -> None:
-        self.seen[token] = True
-        self.counts[token] = self.counts.get(token, 0) + 1
-
-
-def adjust(logits: Floats, rules: Rules, history: History) -> Floats:
-    """A copy with bias and penalties applied. Does not modify logits."""
-    adjusted = logits.copy()
-    if rules.repetition_penalty != 1.0:
-        seen = np.flatnonzero(history.seen)
-        values = adjusted[seen]
-        weaker = np.where(values > 0, 1 / rules.repetition_penalty, rules.repetition_penalty)
-        adjusted[seen] = values * weaker
-    if history.counts and (rules.presence_penalty or rules.frequency_penalty):
-        used = np.fromiter(history.counts, dtype=np.int64)
-        times = np.fromiter(history.counts.values(), dtype=np.float32)
-        adjusted[used] -= rules.presence_penalty + rules.frequency_penalty * times
-    for token, bias in rules.logit_bias.items():
-        if 0 <= token < len(adjusted):
-            adjusted[token] += bias
-    return adjusted
+    native = extension()
+    try:
+        sampler: Sampler = native.Sampler(
+            n_vocab,
+            np.array(prompt, np.int32),
+            secrets.randbits(64) if seed is None else seed % 2**64,
+            rules.temperature,
+            rules.top_k,
+            rules.top_p,
+            rules.min_p,
+            rules.repetition_penalty,
+            rules.presence_penalty,
+            rules.frequency_penalty,
+            list(rules.logit_bias.items()),
+        )
+    except (TypeError, ValueError) as error:
+        raise QwellError(
+            "invalid-request-body",
+            found=f"sampling settings that cannot be used: {rules}",
+            expected="finite numbers; a repetition penalty above 0",
+            fix="leave the settings out, or take those of docs/api.md",
+        ) from error
+    return sampler
 
 
-def best(values: Floats, k: int) -> NDArray[np.intp]:
-    """Indices of the k largest values, largest first; all of them when there are fewer.
-
-    A full partition of the vocabulary costs as much as a layer of the model. The k largest
-    among the maxima of columns are k values; what is below the least of them is not wanted.
-    """
-    n_columns = len(values) // _ROWS
-    if n_columns > k:
-        maxima = values[: n_columns * _ROWS].reshape(_ROWS, n_columns).max(axis=0)
-        least = np.partition(maxima, n_columns - k)[n_columns - k]
-        some = np.flatnonzero(values >= least)
-    else:
-        some = np.arange(len(values))
-    return some[np.argsort(-values[some], kind="stable")][:k]
-
-
-def candidates(adjusted: Floats, rules: Rules) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-    """Tokens that may come next and their probabilities, best first. Needs temperature > 0."""
-    tokens = best(adjusted, rules.top_k or len(adjusted))
-    scaled = adjusted[tokens].astype(np.float64) / rules.temperature
-    weights = np.exp(scaled - scaled[0])
-    probs = weights / weights.sum()
-    keep = np.cumsum(probs) - probs < rules.top_p  # a token stays while those before it fall short
-    keep &= probs >= rules.min_p * probs[0]
-    keep[0] = True
-    return tokens[keep], probs[keep] / probs[keep].sum()
-
-
-def sample(logits: Floats, rules: Rules, history: History, rng: np.random.Generator) -> int:
-    """The next token. Equal logits, rules, history and generator state give an equal token."""
-    adjusted = adjust(logits, rules, history)
-    if rules.temperature == 0 or rules.top_k == 1:
-        return int(adjusted.argmax())
-    tokens, probs = candidates(adjusted, rules)
-    drawn = int(np.searchsorted(np.cumsum(probs), rng.random(), side="right"))
-    return int(tokens[min(drawn, len(tokens) - 1)])  # the sum may round to just below 1
-
-
-def logprobs(logits: Floats, token: int, n_best: int) -> tuple[float, list[tuple[int, float]]]:
+def logprobs(logits: Logits, token: int, n_best: int) -> tuple[float, list[tuple[int, float]]]:
     """Natural logprobs under the model itself, before any rule: of token, and of the n best."""
-    wide = logits.astype(np.float64)
-    top = wide.max()
-    base = top + np.log(np.exp(wide - top).sum())
-    chosen = best(logits, n_best) if n_best else ()
-    return float(wide[token] - base), [(int(t), float(wide[t] - base)) for t in chosen]
+    own, best = extension().logprobs(logits, token, n_best)
+    return own, best

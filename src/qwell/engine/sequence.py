@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import inf
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from qwell.backends import Chunk
 from qwell.core import Request, Timings, Usage
 from qwell.engine.constraint import Constraint
-from qwell.engine.sampling import History, Rules
+from qwell.engine.sampling import Rules
 from qwell.engine.slot import Slot
 from qwell.engine.transcript import Transcript
+
+if TYPE_CHECKING:
+    from qwell._native import Sampler
 
 
 @dataclass(slots=True, eq=False)
@@ -30,9 +32,8 @@ class Sequence:
     n_prompt: int
     n_max: int
     rules: Rules
-    history: History
+    sampler: Sampler
     transcript: Transcript
-    rng: np.random.Generator
     arrived: float
     constraint: Constraint | None = None
     n_dropped: int = 0  # tokens that the context had no room for
