@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from qwell.log import JsonFormatter, TextFormatter, inert
+from qwell.log import JsonFormatter, TextFormatter, inert, keep
 from qwell.log_file import KEPT, LogFile, dropped_lines
 
 
@@ -110,3 +110,20 @@ def test_json_lines_hold_the_extras() -> None:
 
 def test_inert_keeps_what_can_be_printed() -> None:
     assert inert("你好 café 🙂") == "你好 café 🙂"
+
+
+def test_what_the_worker_writes_is_kept_as_it_is_or_becomes_a_record(path: Path) -> None:
+    root, file = logging.getLogger(), LogFile(path, 10_000)
+    root.addHandler(file)
+    try:
+        keep('{"msg": "model ready"}')
+        keep("Fatal Python error: Segmentation fault")
+    finally:
+        root.removeHandler(file)
+        file.close()
+    ready, crash = map(json.loads, lines(path))
+    assert ready == {"msg": "model ready"}
+    assert (crash["logger"], crash["msg"]) == (
+        "qwell.worker",
+        "Fatal Python error: Segmentation fault",
+    )

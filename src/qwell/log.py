@@ -84,3 +84,25 @@ def configure(log_format: str = "text", level: str = "info", file: LogFile | Non
         handlers.append(file)
     logging.basicConfig(level=level.upper(), handlers=handlers, force=True)
     logging.getLogger("alembic").setLevel(logging.WARNING)  # a line for each of its plugins
+
+
+def keep(line: str) -> None:
+    """A line that the worker wrote goes into the log file, too, if there is one.
+
+    One that is no JSON object, e.g. of a native crash, becomes one.
+    """
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, LogFile):
+            handler.append(line if _is_object(line) else _as_object(line))
+
+
+def _is_object(line: str) -> bool:
+    try:
+        return isinstance(json.loads(line), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _as_object(line: str) -> str:
+    now = logging.makeLogRecord({"name": "qwell.worker", "levelname": "INFO", "msg": line})
+    return JsonFormatter().format(now)

@@ -38,7 +38,11 @@ class LogFile(logging.Handler):
         self._complained_at = -_COMPLAIN_EVERY_S
 
     def emit(self, record: logging.LogRecord) -> None:
-        line = self.format(record).encode("utf-8", "backslashreplace") + b"\n"
+        self.append(self.format(record))
+
+    def append(self, text: str) -> None:
+        """Write one line that is formatted already."""
+        line = text.encode("utf-8", "backslashreplace") + b"\n"
         try:
             self._write(b"\n" + line if self._is_torn else line)
         except OSError as error:

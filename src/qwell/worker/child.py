@@ -10,6 +10,7 @@ import sys
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
+from qwell import log
 from qwell.worker import protocol
 
 LAST_WORDS_BYTES = 8192
@@ -91,7 +92,14 @@ class Child:
     async def _pass_on_log(self) -> None:
         stdout = self._process.stdout
         assert stdout is not None
+        begun = b""
         while piece := await stdout.read(65536):
             self._last_words = (self._last_words + piece)[-LAST_WORDS_BYTES:]
             sys.stderr.write(piece.decode("utf-8", "replace"))
             sys.stderr.flush()
+            *whole, begun = (begun + piece).split(b"\n")
+            for line in whole:
+                log.keep(line.decode("utf-8", "replace"))
+            begun = begun[-LAST_WORDS_BYTES:]  # who never ends a line loses its beginning
+        if begun:
+            log.keep(begun.decode("utf-8", "replace"))
