@@ -49,7 +49,7 @@ audit: .venv/.installed-dev web/node_modules/.installed
 	$(BIN)/python scripts/audit.py --strict
 
 test: setup check
-	scripts/debian_packages.sh chromium fonts-noto-cjk postgresql zsh fish
+	scripts/debian_packages.sh chromium fonts-noto-cjk postgresql zsh fish g++-aarch64-linux-gnu qemu-user
 	scripts/with_node.sh npm --prefix web test
 	$(BIN)/pytest $(ARGS)
 

@@ -3,6 +3,11 @@
 #include <stdexcept>
 #include <string>
 
+#if defined(__aarch64__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
+#endif
+
 #include "kernels.h"
 
 namespace qwell {
@@ -25,6 +30,8 @@ bool has_avx512vnni() {
          __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
          __builtin_cpu_supports("avx512vnni");
 }
+#elif defined(__aarch64__)
+bool has_dot_products() { return (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0; }
 #endif
 
 }  // namespace
@@ -40,6 +47,8 @@ const Kernels& choose_kernels(const char* name) {
 #if defined(__x86_64__)
     {has_avx512vnni(), avx512vnni_kernels, "avx512vnni"},
     {has_avx2(), avx2_kernels, "avx2"},
+#elif defined(__aarch64__)
+    {has_dot_products(), neon_kernels, "neon"},
 #endif
     {true, portable_kernels, "portable"},
   };

@@ -7,6 +7,8 @@
 
 #if defined(__AVX2__) || defined(__AVX512F__)
 #include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
 #endif
 
 #include "half.h"
@@ -38,6 +40,12 @@ inline Lanes load_half(const uint16_t* p) {
   Lanes v;
   std::memcpy(&v, &a, 32);
   std::memcpy(reinterpret_cast<char*>(&v) + 32, &b, 32);
+  return v;
+#elif defined(__aarch64__)
+  float32x4_t parts[4];
+  for (int i = 0; i < 4; ++i) parts[i] = vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p + 4 * i)));
+  Lanes v;
+  std::memcpy(&v, parts, sizeof v);
   return v;
 #else
   float v[16];

@@ -30,16 +30,24 @@ struct Quantized {
   }
 };
 
-void quantizing_is_identical(const Kernels& k, Random& random) {
-  for (int m : {1, 3, 13}) {
+// Equal but for ties: with fused multiply-add a code that lies half-way may round the other way.
+void quantizing_is_equal(const Kernels& k, Random& random) {
+  int differing = 0, all = 0;
+  for (int m = 1; m <= 40; ++m) {
     const int cols = 32 * (1 + below(random, 4));
     const auto x = random_floats(random, m * cols);
     const Quantized expected(portable_kernels(), x, m, cols, k.tile);
     const Quantized actual(k, x, m, cols, k.tile);
-    CHECK(expected.q == actual.q);
     CHECK(expected.d == actual.d);
-    CHECK(expected.s == actual.s);
+    for (size_t i = 0; i < expected.q.size(); ++i, ++all) {
+      CHECK(std::abs(expected.q[i] - actual.q[i]) <= 1);
+      differing += expected.q[i] != actual.q[i];
+    }
+    for (size_t i = 0; i < expected.s.size(); ++i) {
+      CHECK(std::fabs(expected.s[i] - actual.s[i]) <= 2.1f * expected.d[i]);
+    }
   }
+  CHECK(differing * 1000 <= all);
 }
 
 void products_are_equal(const Kernels& k, Random& random) {
@@ -51,7 +59,7 @@ void products_are_equal(const Kernels& k, Random& random) {
       const auto x = random_floats(random, m * cols);
       std::vector<uint8_t> panel(static_cast<size_t>(panel_bytes(cols)));
       const Quantized a(portable_kernels(), x, m, cols, portable_kernels().tile);
-      const Quantized b(k, x, m, cols, k.tile);
+      const Quantized b(portable_kernels(), x, m, cols, k.tile);
       const bool accumulate = below(random, 2) == 1;
       auto expected = random_floats(random, m * rows);
       auto actual = expected;
@@ -189,7 +197,7 @@ void halves_round_trip() {
 void test(const Kernels& k) {
   Random random(7);
   std::printf("%s\n", k.name);
-  quantizing_is_identical(k, random);
+  quantizing_is_equal(k, random);
   products_are_equal(k, random);
   extreme_codes_do_not_overflow(k);
   low_planes_are_equal(k, random);

@@ -61,7 +61,7 @@ void what_is_no_number_is_never_drawn_from(const Kernels& k, Random& random) {
 }
 
 void every_instruction_set_draws_the_same(const Kernels& k, Random& random) {
-  for (int round = 0; round < 300; ++round) {
+  for (int round = 0; round < 100; ++round) {
     const int n = 1 + below(random, 5000);
     const auto x = random_logits(random, n);
     Rules rules;

@@ -1,0 +1,180 @@
+// NEON with dot products (sdot: four signed products into each of four int32). Four rows of a lane
+// vector are one register, so a group is four sums a token and nothing overflows.
+// Kinds that are not written here are computed by the portable kernels.
+#include <arm_neon.h>
+
+#include <cstring>
+
+#include "half.h"
+#include "kernels.h"
+
+namespace qwell {
+namespace {
+
+constexpr int kTile = 4;   // 4 registers of rows x 4 tokens of sums
+constexpr int kParts = 4;  // registers of a lane vector
+
+// q8 is taken as signed, so its offset is already in the weights.
+constexpr float offset_of(Kind kind) { return kind == Kind::q8 ? 0.0f : decoding_of(kind).offset; }
+
+inline int8x16_t quad_of(const int8_t* q) {
+  int32_t four;
+  std::memcpy(&four, q, 4);
+  return vreinterpretq_s8_s32(vdupq_n_s32(four));
+}
+
+inline float32x4_t halves(const uint16_t* p) {
+  return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p)));
+}
+
+// Weights of one quad and four rows of a block.
+template <Kind kind>
+inline int8x16_t weights(const Block& block, int quad, int part) {
+  if constexpr (kind == Kind::q8) {
+    const uint8x16_t raw = vld1q_u8(block.quants + quad * kVector + part * 16);
+    return vreinterpretq_s8_u8(veorq_u8(raw, vdupq_n_u8(128)));
+  }
+  const uint8x16_t raw = vld1q_u8(block.quants + quad % 4 * kVector + part * 16);
+  uint8x16_t u = quad < 4 ? vandq_u8(raw, vdupq_n_u8(15)) : vshrq_n_u8(raw, 4);
+  if constexpr (kind == Kind::q5) {
+    const uint8x16_t bits = vld1q_u8(block.bits + part * 16);
+    const uint8x16_t fifth = vshlq_u8(bits, vdupq_n_s8(static_cast<int8_t>(4 - quad)));
+    u = vorrq_u8(u, vandq_u8(fifth, vdupq_n_u8(16)));
+  }
+  return vreinterpretq_s8_u8(u);
+}
+
+// One group times one tile of T tokens. panel: null, or the group's weights as signed bytes.
+template <Kind kind, int T>
+void multiply(const uint8_t* group, int blocks, const int8_t* panel, const Activations& x,
+              int first, float* y, int64_t stride, bool accumulate) {
+  const int8_t* q = tile_q(x, first);
+  const float* dx = tile_d(x, first);
+  const float* sx = tile_s(x, first);
+  float32x4_t total[kParts][T];
+  for (auto& part : total) {
+    for (auto& sum : part) sum = vdupq_n_f32(0);
+  }
+  for (int b = 0; b < blocks; ++b) {
+    const Block block = block_of(kind, group, b);
+    int32x4_t dot[kParts][T] = {};
+    for (int quad = 0; quad < kQuads; ++quad) {
+      const int at = b * kQuads + quad;
+      int8x16_t activations[T];
+      for (int t = 0; t < T; ++t) activations[t] = quad_of(q + (at * T + t) * 4);
+      for (int part = 0; part < kParts; ++part) {
+        const int8x16_t w = panel != nullptr ? vld1q_s8(panel + at * kVector + part * 16)
+                                             : weights<kind>(block, quad, part);
+        for (int t = 0; t < T; ++t) dot[part][t] = vdotq_s32(dot[part][t], w, activations[t]);
+      }
+    }
+    for (int part = 0; part < kParts; ++part) {
+      const float32x4_t d = halves(block.d + part * 4);
+      for (int t = 0; t < T; ++t) {
+        const float scale = dx[b * T + t], sum = sx[b * T + t];
+        float32x4_t value = vmulq_n_f32(vcvtq_f32_s32(dot[part][t]), scale);
+        value = vaddq_f32(value, vdupq_n_f32(offset_of(kind) * sum));
+        total[part][t] = vfmaq_f32(total[part][t], d, value);
+        if constexpr (kind == Kind::q4) {
+          total[part][t] = vfmaq_n_f32(total[part][t], halves(block.m + part * 4), sum);
+        }
+      }
+    }
+  }
+  for (int t = 0; t < T; ++t) {
+    for (int part = 0; part < kParts; ++part) {
+      float* to = y + t * stride + part * 4;
+      const float32x4_t value = vmulq_n_f32(total[part][t], decoding_of(kind).scale);
+      vst1q_f32(to, accumulate ? vaddq_f32(vld1q_f32(to), value) : value);
+    }
+  }
+}
+
+template <Kind kind, int T>
+void tile(int width, const uint8_t* group, int blocks, const int8_t* panel, const Activations& x,
+          int first, float* y, int64_t stride, bool accumulate) {
+  if constexpr (T > 1) {
+    if (width < T) {
+      return tile<kind, T - 1>(width, group, blocks, panel, x, first, y, stride, accumulate);
+    }
+  }
+  multiply<kind, T>(group, blocks, panel, x, first, y, stride, accumulate);
+}
+
+template <Kind kind>
+void fill(const uint8_t* group, int blocks, int8_t* panel) {
+  for (int b = 0; b < blocks; ++b) {
+    const Block block = block_of(kind, group, b);
+    for (int quad = 0; quad < kQuads; ++quad) {
+      for (int part = 0; part < kParts; ++part) {
+        vst1q_s8(panel + (b * kQuads + quad) * kVector + part * 16,
+                 weights<kind>(block, quad, part));
+      }
+    }
+  }
+}
+
+template <Kind kind>
+void groups(const Tensor& w, int begin, int end, const Activations& x, float* out, int64_t stride,
+            bool accumulate, uint8_t* scratch) {
+  auto* panel = x.m > kTile ? reinterpret_cast<int8_t*>(scratch) : nullptr;
+  for (int i = begin; i < end; ++i) {
+    if (panel != nullptr) fill<kind>(w.group(i), w.blocks(), panel);
+    for (int first = 0; first < x.m; first += kTile) {
+      tile<kind, kTile>(x.m - first, w.group(i), w.blocks(), panel, x, first,
+                        out + first * stride + i * kLanes, stride, accumulate);
+    }
+  }
+}
+
+void matmul(const Tensor& w, int begin, int end, const Activations& x, float* out, int64_t stride,
+            bool accumulate, uint8_t* panel) {
+  switch (w.kind) {
+    case Kind::q8:
+      return groups<Kind::q8>(w, begin, end, x, out, stride, accumulate, panel);
+    case Kind::q5:
+      return groups<Kind::q5>(w, begin, end, x, out, stride, accumulate, panel);
+    case Kind::q4:
+      return groups<Kind::q4>(w, begin, end, x, out, stride, accumulate, panel);
+    case Kind::hi:
+      return groups<Kind::hi>(w, begin, end, x, out, stride, accumulate, panel);
+    default:
+      return portable_kernels().matmul(w, begin, end, x, out, stride, accumulate, panel);
+  }
+}
+
+float dot_lo(const uint8_t* row, const Activations& x) {
+  const int n_blocks = x.cols / kBlock;
+  const auto* d = reinterpret_cast<const uint16_t*>(row + x.cols / 2);
+  float sum = 0;
+  for (int b = 0; b < n_blocks; ++b) {
+    const uint8x16_t pair = vld1q_u8(row + b * 16);
+    const int8x16_t low = vreinterpretq_s8_u8(vandq_u8(pair, vdupq_n_u8(15)));
+    const int8x16_t high = vreinterpretq_s8_u8(vshrq_n_u8(pair, 4));
+    int32x4_t dot = vdotq_s32(vdupq_n_s32(0), low, vld1q_s8(x.q + b * kBlock));
+    dot = vdotq_s32(dot, high, vld1q_s8(x.q + b * kBlock + 16));
+    const float scale = half_to_float(d[b]);
+    sum += scale * (x.d[b] * static_cast<float>(vaddvq_s32(dot)) - 7.5f * x.s[b]);
+  }
+  return sum;
+}
+
+}  // namespace
+
+namespace neon {
+extern const Kernels ops;
+}
+
+const Kernels& neon_kernels() {
+  static const Kernels table = [] {
+    Kernels k = neon::ops;
+    k.name = "neon";
+    k.tile = kTile;
+    k.matmul = matmul;
+    k.dot_lo = dot_lo;
+    return k;
+  }();
+  return table;
+}
+
+}  // namespace qwell
