@@ -157,7 +157,7 @@ async def fault(fault_id: str) -> dict[str, Any]:
 @router.post("/fixes/{remedy_id}")
 async def fix(request: Request, remedy_id: str, body: FixIn) -> Response:
     """Treat: precondition, apply, settle, verify by the fault's own checks, else take back."""
-    _require_trust(request)
+    require_trust(request)
     known, remedy = await asyncio.to_thread(consult.find_remedy, remedy_id, body.fault)
     room = room_of(request)
     practice = Practice(room.look, room.hands(), room.journal)
@@ -173,7 +173,7 @@ async def fix(request: Request, remedy_id: str, body: FixIn) -> Response:
     return response
 
 
-def _require_trust(request: Request) -> None:
+def require_trust(request: Request) -> None:
     """Raises QwellError: without a key, only a browser or program of this machine may fix."""
     client = request.client.host if request.client else ""
     settings = room_of(request).view.settings

@@ -30,6 +30,8 @@ _STATUS = {
     "fault-unknown": 404,
     "remedy-unknown": 404,
     "conversation-unknown": 404,
+    "case-unknown": 404,
+    "case-busy": 409,
     "message-unknown": 404,
     "conversation-conflict": 409,
     "conversation-too-long": 409,
