@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -105,7 +106,7 @@ class Talk:
     file: CaseFile
     clinic: Any
     writer: Writer = SILENT
-    patience: Patience = Patience(look_s=0.0, watch_s=0.0)
+    patience: Patience = field(default_factory=lambda: Patience(look_s=0.0, watch_s=0.0))
     heard: list[Event] = field(default_factory=list)
 
     @classmethod
@@ -135,7 +136,7 @@ def features(text: str) -> set[str]:
     """Words and pairs of Chinese characters."""
     lowered = text.lower()
     chinese = re.findall(r"[\u4e00-\u9fff]", lowered)
-    pairs = {a + b for a, b in zip(chinese, chinese[1:], strict=False)}
+    pairs = {a + b for a, b in pairwise(chinese)}
     return set(re.findall(r"[a-z_]{4,}", lowered)) | pairs
 
 
