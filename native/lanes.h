@@ -16,11 +16,49 @@
 namespace qwell {
 namespace {
 
-typedef float Lanes __attribute__((vector_size(64)));
-typedef int32_t IntLanes __attribute__((vector_size(64)));
-typedef int8_t ByteLanes __attribute__((vector_size(16)));
+// Loops over sums must be unrolled whole, so that the sums live in registers.
+#define QWELL_UNROLL _Pragma("GCC unroll 16")
 
-inline Lanes lanes(float x) { return Lanes{} + x; }
+#if defined(__AVX512F__)
+constexpr int kWidth = 16;  // floats of a register
+#elif defined(__AVX2__)
+constexpr int kWidth = 8;
+#else
+constexpr int kWidth = 4;
+#endif
+
+typedef float Part __attribute__((vector_size(4 * kWidth)));
+typedef int32_t IntPart __attribute__((vector_size(4 * kWidth)));
+
+// Halves down to registers: GCC passes vectors that are wider than a register through memory.
+template <int N>
+struct Floats {
+  Floats<N / 2> low, high;
+};
+template <>
+struct Floats<kWidth> {
+  Part part;
+};
+using Lanes = Floats<16>;
+
+// f of each register
+template <int N = 16, typename F, typename... V>
+inline Floats<N> each(F&& f, const V&... v) {
+  if constexpr (N == kWidth) {
+    return {f(v.part...)};
+  } else {
+    return {each<N / 2>(f, v.low...), each<N / 2>(f, v.high...)};
+  }
+}
+
+template <int N = 16>
+inline Floats<N> lanes(float x) {
+  if constexpr (N == kWidth) {
+    return {Part{} + x};
+  } else {
+    return {lanes<N / 2>(x), lanes<N / 2>(x)};
+  }
+}
 
 inline Lanes load(const float* p) {
   Lanes v;
@@ -30,17 +68,34 @@ inline Lanes load(const float* p) {
 
 inline void store(float* p, Lanes v) { std::memcpy(p, &v, sizeof v); }
 
+inline Lanes operator+(Lanes a, Lanes b) {
+  return each([](Part x, Part y) { return x + y; }, a, b);
+}
+inline Lanes operator-(Lanes a, Lanes b) {
+  return each([](Part x, Part y) { return x - y; }, a, b);
+}
+inline Lanes operator*(Lanes a, Lanes b) {
+  return each([](Part x, Part y) { return x * y; }, a, b);
+}
+inline Lanes operator/(Lanes a, Lanes b) {
+  return each([](Part x, Part y) { return x / y; }, a, b);
+}
+inline Lanes operator-(Lanes a) {
+  return each([](Part x) { return -x; }, a);
+}
+inline Lanes operator+(Lanes a, float b) { return a + lanes(b); }
+inline Lanes operator-(Lanes a, float b) { return a - lanes(b); }
+inline Lanes operator*(Lanes a, float b) { return a * lanes(b); }
+inline Lanes operator*(float a, Lanes b) { return lanes(a) * b; }
+inline Lanes operator+(float a, Lanes b) { return lanes(a) + b; }
+inline Lanes& operator+=(Lanes& a, Lanes b) { return a = a + b; }
+
 inline Lanes load_half(const uint16_t* p) {
 #if defined(__AVX512F__)
-  return reinterpret_cast<Lanes>(
-      _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))));
+  return {_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)))};
 #elif defined(__F16C__)
-  const __m256 a = _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
-  const __m256 b = _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p + 8)));
-  Lanes v;
-  std::memcpy(&v, &a, 32);
-  std::memcpy(reinterpret_cast<char*>(&v) + 32, &b, 32);
-  return v;
+  return {{_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)))},
+          {_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p + 8)))}};
 #elif defined(__aarch64__)
   float32x4_t parts[4];
   for (int i = 0; i < 4; ++i) parts[i] = vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p + 4 * i)));
@@ -54,7 +109,42 @@ inline Lanes load_half(const uint16_t* p) {
 #endif
 }
 
-inline Lanes max(Lanes a, Lanes b) { return a > b ? a : b; }
+// The values rounded to whole numbers of a byte; they must be whole already.
+inline void store_bytes(int8_t* p, Lanes v) {
+#if defined(__AVX512F__)
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p),
+                   _mm512_cvtepi32_epi8(_mm512_cvttps_epi32(v.part)));
+#elif defined(__AVX2__)
+  const __m256i low = _mm256_cvttps_epi32(v.low.part), high = _mm256_cvttps_epi32(v.high.part);
+  const __m256i words = _mm256_permute4x64_epi64(_mm256_packs_epi32(low, high), 0xd8);
+  const __m128i bytes =
+      _mm_packs_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), bytes);
+#else
+  float whole[16];
+  store(whole, v);
+  for (int i = 0; i < 16; ++i) p[i] = static_cast<int8_t>(whole[i]);
+#endif
+}
+
+inline Lanes max(Lanes a, Lanes b) {
+  return each([](Part x, Part y) { return x > y ? x : y; }, a, b);
+}
+
+// a where the bit of the lane is set, else b
+template <int N>
+inline Floats<N> where(uint32_t bits, const Floats<N>& a, const Floats<N>& b) {
+  if constexpr (N == kWidth) {
+    static constexpr int32_t kBits[16] = {1,       1 << 1,  1 << 2,  1 << 3, 1 << 4,  1 << 5,
+                                          1 << 6,  1 << 7,  1 << 8,  1 << 9, 1 << 10, 1 << 11,
+                                          1 << 12, 1 << 13, 1 << 14, 1 << 15};
+    IntPart bit;
+    std::memcpy(&bit, kBits, sizeof bit);
+    return {((IntPart{} + static_cast<int32_t>(bits)) & bit) != 0 ? a.part : b.part};
+  } else {
+    return {where<N / 2>(bits, a.low, b.low), where<N / 2>(bits >> N / 2, a.high, b.high)};
+  }
+}
 
 // Folds halves onto each other: four operations instead of fifteen in a row.
 template <typename Fold>
@@ -81,24 +171,25 @@ inline float max_of(Lanes v) {
 
 // e^x, relative error below 2e-7 (Cody and Waite's reduction, then a polynomial of degree 6).
 // x below -87 gives 0.
-inline Lanes exp(Lanes x) {
-  const Lanes low = lanes(-87.0f), high = lanes(88.0f);
-  const Lanes c = x < low ? low : (x > high ? high : x);
-  const Lanes shifter = lanes(0x1.8p23f);  // adding it rounds to a whole number
-  const Lanes n = (c * 1.44269504088896341f + shifter) - shifter;
-  const Lanes r = (c - n * 0.693359375f) - n * -2.12194440e-4f;
-  Lanes p = lanes(1.9875691500e-4f);
-  p = p * r + 1.3981999507e-3f;
-  p = p * r + 8.3334519073e-3f;
-  p = p * r + 4.1665795894e-2f;
-  p = p * r + 1.6666665459e-1f;
-  p = p * r + 5.0000001201e-1f;
-  p = p * r * r + r + 1.0f;
-  const IntLanes exponent = (__builtin_convertvector(n, IntLanes) + 127) << 23;
-  Lanes scale;
-  std::memcpy(&scale, &exponent, sizeof scale);
-  const Lanes y = p * scale;
-  return x < low ? Lanes{} : y;
+inline Lanes exp(Lanes lanes) {
+  return each(
+      [](Part x) {
+        const Part low = Part{} - 87.0f, high = Part{} + 88.0f;
+        const Part c = x < low ? low : (x > high ? high : x);
+        const float shifter = 0x1.8p23f;  // adding it rounds to a whole number
+        const Part n = (c * 1.44269504088896341f + shifter) - shifter;
+        const Part r = (c - n * 0.693359375f) - n * -2.12194440e-4f;
+        Part p = Part{} + 1.9875691500e-4f;
+        p = p * r + 1.3981999507e-3f;
+        p = p * r + 8.3334519073e-3f;
+        p = p * r + 4.1665795894e-2f;
+        p = p * r + 1.6666665459e-1f;
+        p = p * r + 5.0000001201e-1f;
+        p = p * r * r + r + 1.0f;
+        const IntPart exponent = (__builtin_convertvector(n, IntPart) + 127) << 23;
+        return x < low ? Part{} : p * reinterpret_cast<Part>(exponent);
+      },
+      lanes);
 }
 
 }  // namespace

@@ -273,13 +273,20 @@ void Model::embed(int row) {
 }
 
 void Model::pass(int thread) {
+  if (thread == 0) clock_.start();
   for (int row = thread; row < rows_.n; row += team_.size()) embed(row);
-  team_.barrier_and_restart();
+  end_phase(Phase::embed, thread);
   for (int i = 0; i < config_.n_layer; ++i) {
     layer_pass(layers_[static_cast<size_t>(i)], i, thread);
     if (stop_) return;
   }
   if (rows_.n_outputs > 0) head_pass(thread);
+}
+
+void Model::end_phase(Phase phase, int thread) {
+  if (thread == 0) clock_.arrived();
+  team_.barrier_and_restart();
+  if (thread == 0) clock_.ended(phase);
 }
 
 namespace {
@@ -371,7 +378,7 @@ void Model::layer_pass(const Layer& layer, int index, int thread) {
         }
       }
     });
-    team_.barrier_and_restart();
+    end_phase(Phase::qkv, thread);
   }
 
   // 2. attention:  attended[n][n_head * head_dim]
@@ -384,7 +391,7 @@ void Model::layer_pass(const Layer& layer, int index, int thread) {
   for (int i; (i = team_.next()) < static_cast<int>(parts_.size());) {
     attend(index, parts_[static_cast<size_t>(i)], scratch);
   }
-  team_.barrier_and_restart();
+  end_phase(Phase::attention, thread);
 
   // 3. x += Wo attended
   {
@@ -392,7 +399,7 @@ void Model::layer_pass(const Layer& layer, int index, int thread) {
     in_chunks(layer.o.groups(), kChunks, [&](int begin, int end) {
       multiply(layer.o, begin, end, a, x_.data(), c.n_embd, true, scratch);
     });
-    team_.barrier_and_restart();
+    end_phase(Phase::attended, thread);
   }
 
   // 4. ff[n][n_ff] = silu(Wgate norm(x)) * Wup norm(x), quantised block by block
@@ -405,7 +412,7 @@ void Model::layer_pass(const Layer& layer, int index, int thread) {
         feed_forward(layer, a, ff, block, std::min(block + at_once, end), scratch);
       }
     });
-    team_.barrier_and_restart();
+    end_phase(Phase::gate_up, thread);
   }
 
   // 5. x += Wdown ff
@@ -413,7 +420,7 @@ void Model::layer_pass(const Layer& layer, int index, int thread) {
     multiply(layer.down, begin, end, ff, x_.data(), c.n_embd, true, scratch);
   });
   if (thread == 0) stop_ = cancelled_.load(std::memory_order_relaxed);
-  team_.barrier_and_restart();
+  end_phase(Phase::down, thread);
 }
 
 // logits[n_outputs][n_vocab_padded]: the high plane for every token, then the low plane for those
@@ -454,6 +461,7 @@ void Model::head_pass(int thread) {
       peak = std::max(peak, peaks_[times(t, n) + static_cast<size_t>(i)]);
     rescore(i, begin, end, exact_ ? -INFINITY : peak - kMargin);
   }
+  end_phase(Phase::head, thread);
 }
 
 void Model::rescore(int output, int begin, int end, float threshold) {

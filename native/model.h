@@ -11,6 +11,7 @@
 #include "kernels.h"
 #include "kv_cache.h"
 #include "pack.h"
+#include "phase_clock.h"
 #include "threads.h"
 
 namespace qwell {
@@ -85,6 +86,9 @@ class Model {
   // Rows of the head that were rescored exactly in the last pass, summed over its outputs.
   int64_t rescored() const { return rescored_.load(std::memory_order_relaxed); }
 
+  // Since the model was made; read it between passes.
+  const PhaseClock& clock() const { return clock_; }
+
  private:
   struct Part {  // queries of one kv head in consecutive rows of one slot
     int row, n_tokens, kv_head, first_head, n_heads;
@@ -101,6 +105,7 @@ class Model {
   void plan_attention(const Rows& rows);
   void embed(int row);
   void pass(int thread);
+  void end_phase(Phase phase, int thread);
   void layer_pass(const Layer& layer, int index, int thread);
   void attend(int layer, const Part& part, Scratch& scratch);
   void feed_forward(const Layer& layer, const Rounded& x, const Rounded& ff, int begin, int end,
@@ -137,6 +142,7 @@ class Model {
   bool exact_ = false;
   bool needs_keys_first_ = false;
   bool stop_ = false;
+  PhaseClock clock_;
   std::atomic<bool> cancelled_{false};
   std::atomic<int64_t> rescored_{0};
   std::vector<Part> parts_;

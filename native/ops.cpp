@@ -23,12 +23,11 @@ void quantize(const float* x, int n, const Activations& to, int token, int first
     const float most = max_of(max(max(a, -a), max(b, -b))) + sum(zero_or_nan);
     const float inverse = most > 0 ? 127.0f / most : 0.0f;
     const float scale = most / 127.0f;
-    const Lanes shifter = lanes(0x1.8p23f);  // adding it rounds half to even
-    const Lanes ra = (a * inverse + shifter) - shifter, rb = (b * inverse + shifter) - shifter;
-    const ByteLanes bytes[2] = {
-        __builtin_convertvector(__builtin_convertvector(ra, IntLanes), ByteLanes),
-        __builtin_convertvector(__builtin_convertvector(rb, IntLanes), ByteLanes)};
-    const auto* quads = reinterpret_cast<const char*>(bytes);
+    constexpr float kShifter = 0x1.8p23f;  // adding it rounds half to even
+    const Lanes ra = (a * inverse + kShifter) - kShifter, rb = (b * inverse + kShifter) - kShifter;
+    int8_t quads[kBlock];
+    store_bytes(quads, ra);
+    store_bytes(quads + 16, rb);
     for (int quad = 0; quad < kQuads; ++quad) {
       std::memcpy(q + ((block * kQuads + quad) * tile.width + t) * 4, quads + quad * 4, 4);
     }
@@ -74,8 +73,6 @@ float max(const float* x, int n) {
 
 bool screen(const float* logits, const uint32_t* allowed, int n, float* out, float* peaks) {
   const Lanes nothing = lanes(-INFINITY);
-  const IntLanes bit = {1,      1 << 1, 1 << 2,  1 << 3,  1 << 4,  1 << 5,  1 << 6,  1 << 7,
-                        1 << 8, 1 << 9, 1 << 10, 1 << 11, 1 << 12, 1 << 13, 1 << 14, 1 << 15};
   Lanes odd{};  // x - x is 0 unless x is NaN or infinite, and NaN sticks
   for (int from = 0; from < n; from += kStretch) {
     Lanes most = nothing;
@@ -85,14 +82,15 @@ bool screen(const float* logits, const uint32_t* allowed, int n, float* out, flo
         v = load(logits + i);
         odd += v - v;
       } else {
-        for (int j = i; j < n; ++j) {
-          v[j - i] = logits[j];
-          odd[0] += logits[j] - logits[j];
-        }
+        float rest[16];
+        for (int j = 0; j < 16; ++j) rest[j] = i + j < n ? logits[i + j] : 0;
+        v = load(rest);
+        odd += v - v;
+        for (int j = 0; j < 16; ++j) rest[j] = i + j < n ? rest[j] : -INFINITY;
+        v = load(rest);
       }
       if (allowed != nullptr && i < n) {
-        const auto bits = static_cast<int32_t>(allowed[i / 32] >> i % 32 & 0xffff);
-        v = ((IntLanes{} + bits) & bit) != 0 ? v : nothing;
+        v = where(allowed[i / 32] >> i % 32, v, nothing);
       }
       store(out + i, v);
       most = max(most, v);
@@ -115,11 +113,14 @@ void weigh(const float* x, int n, float most, float temperature, float* sums) {
 template <int H>
 inline void score(const float* q, int head_dim, const Lanes* k, float* scores, int n_rows_stride) {
   Lanes s[H];
+  QWELL_UNROLL
   for (int h = 0; h < H; ++h) s[h] = Lanes{};
   for (int i = 0; i < head_dim; ++i) {
     const Lanes key = k[i];
+    QWELL_UNROLL
     for (int h = 0; h < H; ++h) s[h] += q[h * head_dim + i] * key;
   }
+  QWELL_UNROLL
   for (int h = 0; h < H; ++h) store(scores + h * n_rows_stride, s[h]);
 }
 
@@ -127,11 +128,14 @@ inline void score(const float* q, int head_dim, const Lanes* k, float* scores, i
 template <int H>
 inline void mix(const float* p, const uint16_t* v, int head_dim, int n, float* out) {
   Lanes o[H];
+  QWELL_UNROLL
   for (int h = 0; h < H; ++h) o[h] = load(out + h * head_dim);
   for (int i = 0; i < n; ++i) {
     const Lanes value = load_half(v + i * head_dim);
+    QWELL_UNROLL
     for (int h = 0; h < H; ++h) o[h] += p[h * kAttentionSpan + i] * value;
   }
+  QWELL_UNROLL
   for (int h = 0; h < H; ++h) store(out + h * head_dim, o[h]);
 }
 
