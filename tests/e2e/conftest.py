@@ -69,7 +69,7 @@ class Visit:
         self.page.on("console", self._note)
 
     def _note(self, message: ConsoleMessage) -> None:
-        if message.type in ("error", "warning"):
+        if message.type in ("error", "warning") and "blocked by Playwright" not in message.text:
             self.complaints.append(message.text)
 
     def wait_for_answers(self, count: int) -> None:
@@ -179,7 +179,7 @@ def visit(browser: Browser) -> Iterator[Open]:
     contexts: list[BrowserContext] = []
 
     def open_page(url: str, *, before: Callable[[Page], None] | None = None, **how: Any) -> Visit:
-        context = browser.new_context(**({"locale": "en-US"} | how))
+        context = browser.new_context(**({"locale": "en-US", "service_workers": "block"} | how))
         contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(30_000)

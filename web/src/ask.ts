@@ -18,7 +18,7 @@ export async function ask(url: string, init: RequestInit): Promise<Response> {
   const problem = isPage ? undefined : await readProblem(response);
   if (problem) throw new Refused(problem);
   const fault = STATUS_FAULTS[response.status];
-  if (fault) throw new Refused(failure(fault));
+  if (fault) throw new Refused(failure(fault, retryOf(response)));
   throw new Error(`${url}: ${response.status}`);
 }
 
@@ -43,5 +43,11 @@ async function readProblem(response: Response): Promise<Failure | undefined> {
     cause,
     fix: text("fix"),
     request_id: text("request_id"),
+    ...retryOf(response),
   });
+}
+
+function retryOf(response: Response): { retry_after_s?: number } {
+  const seconds = Number.parseFloat(response.headers.get("retry-after") ?? "");
+  return seconds > 0 ? { retry_after_s: seconds } : {};
 }

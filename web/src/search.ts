@@ -9,8 +9,8 @@ const RADIUS = 40; // characters shown around a hit
 
 const server = new ServerStore();
 
-/** null while nothing is looked for. */
-export function useSearch(query: string, conversations: readonly Conversation[]): readonly Hit[] | null {
+/** null while nothing is looked for. all: what the browser has, looked at when the query changes. */
+export function useSearch(query: string, all: () => readonly Conversation[]): readonly Hit[] | null {
   const wanted = query.trim();
   const [found, setFound] = useState<{ query: string; hits: readonly Hit[] } | null>(null);
   useEffect(() => {
@@ -27,7 +27,7 @@ export function useSearch(query: string, conversations: readonly Conversation[])
       abort.abort();
     };
   }, [wanted]);
-  const local = useMemo(() => findLocally(wanted, conversations), [wanted, conversations]);
+  const local = useMemo(() => findLocally(wanted, all()), [wanted, all]);
   if (wanted === "") return null;
   return found?.query === wanted ? found.hits : local;
 }
@@ -39,9 +39,9 @@ export function findLocally(query: string, conversations: readonly Conversation[
   return conversations.flatMap((it): Hit[] => {
     const turn = it.turns.findLast(({ content }) => has(content));
     if (!turn && !has(it.title)) return [];
-    const { id, title, updatedAt, shown } = it;
+    const { id, title, updatedAt, shown, settings } = it;
     const excerpt = turn ? around(turn.content, words[0] ?? "") : "";
-    return [{ id, title, updatedAt, shown, turnId: turn?.id ?? null, excerpt }];
+    return [{ id, title, updatedAt, shown, settings, turnId: turn?.id ?? null, excerpt }];
   });
 }
 

@@ -4,6 +4,7 @@
  */
 
 import { ask } from "./ask";
+import { isPlain, toSettings, type AnswerSettings } from "./settings";
 import type { Answer, Conversation, Progress, Summary, Turn } from "./state";
 import type { Failure, Notice, Reason, Timings, Usage } from "./stream/events";
 
@@ -50,7 +51,17 @@ export class ServerStore {
     return { turns: messages.map(toTurn), streams: new Map(running) };
   }
 
-  async change(id: string, values: { title?: string; current?: string }): Promise<void> {
+  /** One that a link led to. */
+  async summary(id: string): Promise<Summary> {
+    return toSummary(await get<RawSummary>(pathOf(id)));
+  }
+
+  /** Before its first question, where that is asked with settings of its own. */
+  async create(id: string, title: string, settings: AnswerSettings): Promise<void> {
+    await send("POST", BASE, JSON.stringify({ id, title, settings }));
+  }
+
+  async change(id: string, values: { title?: string; current?: string; settings?: AnswerSettings }): Promise<void> {
     await send("PATCH", pathOf(id), JSON.stringify(values));
   }
 
@@ -136,6 +147,7 @@ interface RawSummary {
   title: string;
   updated_at: number;
   current: string | null;
+  settings: Partial<AnswerSettings>;
 }
 
 interface RawHit extends RawSummary {
@@ -155,7 +167,8 @@ interface RawMessage {
 }
 
 function toSummary(raw: RawSummary): Summary {
-  return { id: raw.id, title: raw.title, updatedAt: raw.updated_at, shown: raw.current };
+  const { id, title, updated_at: updatedAt, current: shown } = raw;
+  return { id, title, updatedAt, shown, settings: toSettings(raw.settings) };
 }
 
 export function toTurn(raw: RawMessage): Turn {
@@ -181,6 +194,7 @@ function toTree(it: Conversation): object {
     title: it.title,
     updated_at: it.updatedAt,
     current: it.shown,
+    ...(isPlain(it.settings) ? {} : { settings: it.settings }),
     messages: it.turns.map((turn) => ({
       id: turn.id,
       parent: turn.parent,

@@ -6,7 +6,8 @@
  */
 
 import { branchTo, leafBelow, shownTurns } from "./branches";
-import type { Failure, Notice, Reason, StreamEvent, Timings, Usage } from "./stream/events";
+import { NO_SETTINGS, type AnswerSettings } from "./settings";
+import { isTerminal, type Failure, type Notice, type Reason, type StreamEvent, type Timings, type Usage } from "./stream/events";
 
 export type Stage =
   | { name: "connecting" }
@@ -44,6 +45,7 @@ export interface Summary {
   title: string;
   updatedAt: number; // ms since 1970
   shown: string | null; // the last turn of the branch that is shown
+  settings: AnswerSettings; // what its answers are asked with
 }
 
 export interface Conversation extends Summary {
@@ -64,10 +66,12 @@ export type Action =
   | { type: "saved"; ids: readonly string[] }
   | { type: "opened"; id: string | null }
   | { type: "renamed"; id: string; title: string }
+  | { type: "tuned"; id: string; settings: AnswerSettings }
+  | { type: "reachable" } // again, after answers were lost
   | { type: "deleted"; ids: readonly string[] }
   | { type: "restored"; conversation: Conversation }
   | { type: "showed"; id: string; turnId: string }
-  | { type: "asked"; conversationId: string; question: Question; answerId: string; at: number }
+  | { type: "asked"; conversationId: string; question: Question; answerId: string; settings?: AnswerSettings; at: number }
   | { type: "received"; conversationId: string; answerId: string; events: readonly StreamEvent[]; at: number };
 
 export const EMPTY: State = { conversations: [], currentId: null };
@@ -95,6 +99,13 @@ export function reduce(state: State, action: Action): State {
       return { ...state, currentId: action.id };
     case "renamed":
       return change(state, action.id, (it) => ({ ...it, title: action.title }));
+    case "tuned":
+      return change(state, action.id, (it) => ({ ...it, settings: action.settings }));
+    case "reachable":
+      return {
+        ...state,
+        conversations: state.conversations.map((it) => (it.turns.some(isLost) ? { ...it, isWhole: false } : it)),
+      };
     case "deleted":
       return {
         conversations: state.conversations.filter((it) => !action.ids.includes(it.id)),
@@ -109,7 +120,7 @@ export function reduce(state: State, action: Action): State {
     case "received":
       return change(state, action.conversationId, (it) => ({
         ...it,
-        updatedAt: action.at,
+        updatedAt: action.events.some(isTerminal) ? action.at : it.updatedAt,
         isUnsaved: it.isUnsaved || action.events.some(mayBeUnsaved),
         turns: it.turns.map((turn) =>
           turn.id === action.answerId && turn.role === "assistant"
@@ -154,6 +165,13 @@ export function isRunning(turn: Turn | undefined): turn is Answer {
   return turn?.role === "assistant" && ["waiting", "writing"].includes(turn.progress.name);
 }
 
+/** The connection to it broke; the server may have gone on. */
+function isLost(turn: Turn): boolean {
+  return turn.role === "assistant" && turn.progress.name === "failed" && turn.progress.failure.code === LOST;
+}
+
+const LOST = "backend-not-listening";
+
 export function currentConversation(state: State): Conversation | undefined {
   return state.conversations.find((it) => it.id === state.currentId);
 }
@@ -180,9 +198,9 @@ export function toMessages(turns: readonly Turn[]): { role: Turn["role"]; conten
 
 /** A question that is there already is asked again: its answer is one more version. */
 function ask(state: State, action: Extract<Action, { type: "asked" }>): State {
-  const { conversationId, question, answerId, at } = action;
+  const { conversationId, question, answerId, settings = NO_SETTINGS, at } = action;
   const known = state.conversations.find((it) => it.id === conversationId);
-  const base = known ?? begun(conversationId, titleOf(question.content), at);
+  const base = known ?? { ...begun(conversationId, titleOf(question.content), at), settings };
   const isKnown = base.turns.some(({ id }) => id === question.id);
   const turns = [...base.turns, ...(isKnown ? [] : [question]), blankAnswer(answerId, question.id)];
   const others = state.conversations.filter((it) => it !== known);
@@ -193,7 +211,7 @@ function ask(state: State, action: Extract<Action, { type: "asked" }>): State {
 }
 
 function begun(id: string, title: string, at: number): Conversation {
-  return { id, title, updatedAt: at, shown: null, turns: [], isWhole: true, isUnsaved: false };
+  return { id, title, updatedAt: at, shown: null, settings: NO_SETTINGS, turns: [], isWhole: true, isUnsaved: false };
 }
 
 export function blankAnswer(id: string, parent: string): Answer {
@@ -207,7 +225,7 @@ function mayBeUnsaved(event: StreamEvent): boolean {
   return event.type === "error" || (event.type === "notice" && event.detail.saved === false);
 }
 
-function titleOf(content: string): string {
+export function titleOf(content: string): string {
   const line = content.trim().split("\n", 1)[0] ?? "";
   const characters = [...line];
   return characters.length <= TITLE_LENGTH ? line : `${characters.slice(0, TITLE_LENGTH).join("")}…`;
@@ -235,8 +253,9 @@ function merge(known: readonly Conversation[], summaries: readonly Summary[]): r
     const old = byId.get(summary.id);
     if (!old) {
       byId.set(summary.id, { ...summary, turns: [], isWhole: false, isUnsaved: false });
-    } else if (!old.turns.some(isRunning) && !old.isUnsaved && differs(old, summary)) {
-      byId.set(summary.id, { ...old, ...summary, isWhole: false });
+    } else if (!old.turns.some(isRunning) && !old.isUnsaved) {
+      const isWhole = old.isWhole && !differs(old, summary);
+      if (!isWhole || !isSame(old.settings, summary.settings)) byId.set(summary.id, { ...old, ...summary, isWhole });
     }
   }
   return sorted([...byId.values()]);
@@ -255,6 +274,10 @@ function union(stored: readonly Turn[], known: readonly Turn[]): readonly Turn[]
 
 function differs(old: Conversation, summary: Summary): boolean {
   return old.title !== summary.title || old.updatedAt !== summary.updatedAt || old.shown !== summary.shown;
+}
+
+function isSame(a: AnswerSettings, b: AnswerSettings): boolean {
+  return JSON.stringify(a) === JSON.stringify(b);
 }
 
 function sorted(conversations: readonly Conversation[]): readonly Conversation[] {

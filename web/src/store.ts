@@ -3,6 +3,7 @@
  * and for what could not be saved there. Knows nothing of the page or the network.
  */
 
+import { toSettings } from "./settings";
 import type { Conversation, Turn } from "./state";
 
 /** Every method may reject: the page then goes on with what it has in memory and says so. */
@@ -63,9 +64,15 @@ function parse(text: string | null): Conversation | undefined {
   }
 }
 
-/** Earlier pages kept one branch, in this browser only. */
-function upgraded(it: Partial<Conversation> & Pick<Conversation, "id" | "title" | "updatedAt" | "turns">): Conversation {
-  if (it.shown !== undefined && it.isWhole !== undefined && it.isUnsaved !== undefined) return it as Conversation;
+type Old = Partial<Conversation> & Pick<Conversation, "id" | "title" | "updatedAt" | "turns">;
+
+/** Earlier pages kept one branch, in this browser only, and no settings. */
+function upgraded(it: Old): Conversation {
+  const settings = toSettings(it.settings);
+  const { shown, isWhole, isUnsaved } = it;
+  if (shown !== undefined && isWhole !== undefined && isUnsaved !== undefined) {
+    return { ...it, shown, isWhole, isUnsaved, settings };
+  }
   const turns = it.turns.map((turn, at): Turn => ({ ...turn, parent: it.turns[at - 1]?.id ?? null }));
-  return { ...it, turns, shown: turns.at(-1)?.id ?? null, isWhole: true, isUnsaved: true };
+  return { ...it, turns, shown: turns.at(-1)?.id ?? null, settings, isWhole: true, isUnsaved: true };
 }

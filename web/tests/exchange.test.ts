@@ -2,16 +2,17 @@ import { expect, test, vi } from "vitest";
 import { exchange } from "../src/exchange";
 import { LISTED, type Outcome } from "../src/server_store";
 import { blankAnswer, type Conversation, type Summary } from "../src/state";
+import { NO_SETTINGS } from "../src/settings";
 
 const question = { id: "q", parent: null, role: "user" as const, content: "hi" };
 
 function chat(id: string, more: Partial<Conversation> = {}): Conversation {
   const turns = [question];
-  return { id, title: id, updatedAt: 5, shown: "q", turns, isWhole: true, isUnsaved: false, ...more };
+  return { id, title: id, updatedAt: 5, shown: "q", settings: NO_SETTINGS, turns, isWhole: true, isUnsaved: false, ...more };
 }
 
 function server(listed: string[], outcomes: Record<string, Outcome> = {}) {
-  const summaries: Summary[] = listed.map((id) => ({ id, title: id, updatedAt: 5, shown: "q" }));
+  const summaries: Summary[] = listed.map((id) => ({ id, title: id, updatedAt: 5, shown: "q", settings: NO_SETTINGS }));
   const bring = vi.fn(async (conversations: readonly Conversation[], _deleted: "keep" | "revive") =>
     Object.fromEntries(conversations.map(({ id }): [string, Outcome] => [id, outcomes[id] ?? "added"])),
   );

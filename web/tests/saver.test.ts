@@ -1,8 +1,9 @@
 import { expect, test, vi } from "vitest";
 import { Saver } from "../src/saver";
 import type { Conversation } from "../src/state";
+import { NO_SETTINGS } from "../src/settings";
 
-const chat = (id: string): Conversation => ({ id, title: id, updatedAt: 1, shown: null, turns: [], isWhole: true, isUnsaved: false });
+const chat = (id: string): Conversation => ({ id, title: id, updatedAt: 1, shown: null, settings: NO_SETTINGS, turns: [], isWhole: true, isUnsaved: false });
 
 function setUp(stored: Conversation[], save = vi.fn(async () => undefined)) {
   const remove = vi.fn(async () => undefined);

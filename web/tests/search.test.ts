@@ -1,10 +1,11 @@
 import { expect, test } from "vitest";
 import { findLocally } from "../src/search";
 import type { Conversation } from "../src/state";
+import { NO_SETTINGS } from "../src/settings";
 
 function chat(id: string, title: string, ...contents: string[]): Conversation {
   const turns = contents.map((content, n) => ({ id: `${id}${n}`, parent: null, role: "user" as const, content }));
-  return { id, title, updatedAt: 1, shown: null, turns, isWhole: true, isUnsaved: false };
+  return { id, title, updatedAt: 1, shown: null, settings: NO_SETTINGS, turns, isWhole: true, isUnsaved: false };
 }
 
 const CHATS = [chat("zh", "缓存", "什么是缓存命中？"), chat("en", "Caches", "What is a\ncache miss?", "thanks")];

@@ -2,6 +2,7 @@ import { afterEach, expect, test, vi } from "vitest";
 import { Refused } from "../src/ask";
 import { ServerStore, toTurn } from "../src/server_store";
 import type { Conversation, Progress, Turn } from "../src/state";
+import { NO_SETTINGS } from "../src/settings";
 
 afterEach(() => vi.unstubAllGlobals());
 
@@ -19,7 +20,7 @@ const RAW = { id: "a", parent: "q", role: "assistant" as const, content: "x", no
 
 test("lists in the page's words", async () => {
   serve({ conversations: [{ id: "c", title: "t", updated_at: 7, current: "a", created_at: 1, settings: {} }] });
-  expect(await new ServerStore().list()).toEqual([{ id: "c", title: "t", updatedAt: 7, shown: "a" }]);
+  expect(await new ServerStore().list()).toEqual([{ id: "c", title: "t", updatedAt: 7, shown: "a", settings: NO_SETTINGS }]);
 });
 
 test("fetches page after page, and names answers that are being written", async () => {
@@ -52,7 +53,7 @@ function chat(id: string, content: string): Conversation {
     { id: "q", parent: null, role: "user", content },
     { id: "a", parent: "q", role: "assistant", content: "y", progress: { name: "writing" }, notices: [] },
   ];
-  return { id, title: "t", updatedAt: 1, shown: "a", turns, isWhole: true, isUnsaved: true };
+  return { id, title: "t", updatedAt: 1, shown: "a", settings: NO_SETTINGS, turns, isWhole: true, isUnsaved: true };
 }
 
 test("brings conversations in batches that the server takes", async () => {

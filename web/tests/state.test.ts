@@ -14,6 +14,7 @@ import {
   type Turn,
 } from "../src/state";
 import type { StreamEvent } from "../src/stream/events";
+import { NO_SETTINGS } from "../src/settings";
 
 const USAGE = { prompt_tokens: 5, cached_tokens: 0, completion_tokens: 2 };
 const TIMINGS = { queue_ms: 0, prefill_ms: 1, ttft_ms: 2, tok_s: 50 };
@@ -139,7 +140,7 @@ test("a deleted conversation can be brought back", () => {
   expect(reduce(deleted, { type: "restored", conversation }).conversations).toEqual([conversation]);
 });
 
-const SUMMARY = { id: "c", title: "hi", updatedAt: 50, shown: "a1" };
+const SUMMARY = { id: "c", title: "hi", updatedAt: 50, shown: "a1", settings: NO_SETTINGS };
 const TURNS: Turn[] = [
   { id: "q1", parent: null, role: "user", content: "hi" },
   {

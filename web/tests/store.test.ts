@@ -1,12 +1,14 @@
 import { expect, test } from "vitest";
 import type { Conversation } from "../src/state";
 import { BrowserStore } from "../src/store";
+import { NO_SETTINGS } from "../src/settings";
 
 const CHAT: Conversation = {
   id: "c1",
   title: "t",
   updatedAt: 1,
   shown: null,
+  settings: NO_SETTINGS,
   turns: [],
   isWhole: true,
   isUnsaved: false,

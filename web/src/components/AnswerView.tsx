@@ -1,11 +1,12 @@
 /** One answer: its text, what is happening before the text, and how it went after. */
 
-import { ReloadOutlined } from "@ant-design/icons";
+import { FastForwardOutlined, ReloadOutlined } from "@ant-design/icons";
 import { Bubble } from "@ant-design/x";
 import { Button } from "antd";
 import { memo, type JSX } from "react";
 import { useTexts, type Texts } from "../i18n";
 import { Markdown } from "../markdown/Markdown";
+import { toSettings, type Sampling } from "../settings";
 import type { Answer } from "../state";
 import { CopyButton } from "./CopyButton";
 import { FailureCard } from "./FailureCard";
@@ -15,22 +16,20 @@ import { StageLine } from "./StageLine";
 interface Props {
   answer: Answer;
   isLast: boolean;
-  onAskAgain: (answerId: string) => void;
+  onAskAgain: (answerId: string, sampling?: Sampling) => void;
+  onGoOn: (answerId: string) => void;
 }
 
 /** Drawn again only when its own answer changes. */
-export const AnswerView = memo(({ answer, isLast, onAskAgain }: Props) => {
-  const askAgain = isLast ? () => onAskAgain(answer.id) : undefined;
-  return (
-    <Bubble
-      className="answer"
-      placement="start"
-      variant="borderless"
-      content={<Content answer={answer} onRetry={askAgain} />}
-      footer={<Footer answer={answer} onAskAgain={askAgain} />}
-    />
-  );
-});
+export const AnswerView = memo(({ answer, isLast, onAskAgain, onGoOn }: Props) => (
+  <Bubble
+    className="answer"
+    placement="start"
+    variant="borderless"
+    content={<Content answer={answer} onRetry={isLast ? () => onAskAgain(answer.id) : undefined} />}
+    footer={<Footer answer={answer} isLast={isLast} onAskAgain={onAskAgain} onGoOn={onGoOn} />}
+  />
+));
 AnswerView.displayName = "AnswerView";
 
 interface ContentProps {
@@ -64,24 +63,42 @@ function remarks({ notices, progress }: Answer, texts: Texts): string[] {
   return [...new Set(all)].filter((remark) => remark !== "");
 }
 
-function Footer({ answer, onAskAgain }: { answer: Answer; onAskAgain: (() => void) | undefined }): JSX.Element | null {
+function Footer({ answer, isLast, onAskAgain, onGoOn }: Props): JSX.Element | null {
   const texts = useTexts();
-  const { progress } = answer;
+  const { progress, content } = answer;
   if (progress.name !== "done") return null;
+  const isCut = progress.reason !== "stop" && progress.reason !== "repetition" && content !== "";
+  const livelier = retryOf(answer);
   return (
     <div className="answer-footer">
-      {answer.content !== "" && <CopyButton text={answer.content} />}
-      {onAskAgain && (
+      {content !== "" && <CopyButton text={content} />}
+      {isLast && (
         <Button
           type="text"
           size="small"
           icon={<ReloadOutlined />}
           aria-label={texts.regenerate}
           title={texts.regenerate}
-          onClick={onAskAgain}
+          onClick={() => onAskAgain(answer.id)}
         />
+      )}
+      {isLast && isCut && (
+        <Button size="small" icon={<FastForwardOutlined />} onClick={() => onGoOn(answer.id)}>
+          {texts.continueAnswer}
+        </Button>
+      )}
+      {isLast && livelier && (
+        <Button size="small" onClick={() => onAskAgain(answer.id, livelier)}>
+          {texts.retryLivelier}
+        </Button>
       )}
       <Measurements usage={progress.usage} timings={progress.timings} />
     </div>
   );
+}
+
+/** What the server advises for the next try. */
+function retryOf({ notices }: Answer): Sampling | undefined {
+  const advice = notices.map(({ detail }) => detail.retry).find((it) => it !== undefined);
+  return advice === undefined ? undefined : toSettings(advice).sampling;
 }

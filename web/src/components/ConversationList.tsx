@@ -3,40 +3,46 @@
 import { DeleteOutlined, DownloadOutlined, EditOutlined, PlusOutlined } from "@ant-design/icons";
 import { Conversations } from "@ant-design/x";
 import { Button, Input, Modal } from "antd";
-import { useEffect, useMemo, useState, type JSX } from "react";
+import { memo, useEffect, useMemo, useState, type JSX } from "react";
 import { useTexts, type Texts } from "../i18n";
+import type { Listed } from "../listed";
 import { useSearch } from "../search";
 import { exportUrl, type Hit } from "../server_store";
 import type { Conversation, Summary } from "../state";
 import { download, FileMenu } from "./FileMenu";
 
 interface Props {
-  conversations: readonly Conversation[];
+  listed: readonly Listed[]; // the same list while nothing that is shown of it changes
+  all: () => readonly Conversation[];
   currentId: string | null;
   onOpen: (id: string | null) => void;
   onOpenHit: (hit: Summary, turnId: string | null) => void;
   onRename: (id: string, title: string) => void;
-  onRemove: (conversation: Conversation) => void;
+  onRemove: (id: string) => void;
   onImported: (remark: string) => void;
 }
 
-export function ConversationList(props: Props): JSX.Element {
+/** Finds its field: the list may be there twice, in the page and in the drawer. */
+export const SEARCH_FIELD = ".search-chats input";
+
+/** Drawn again only when its list changes, not with every word of an answer. */
+export const ConversationList = memo((props: Props): JSX.Element => {
   const texts = useTexts();
   const today = useToday();
-  const [renamed, setRenamed] = useState<Conversation | null>(null);
+  const [renamed, setRenamed] = useState<Listed | null>(null);
   const [query, setQuery] = useState("");
-  const { conversations } = props;
-  const hits = useSearch(query, conversations);
+  const { listed } = props;
+  const hits = useSearch(query, props.all);
   const items = useMemo(
     () =>
-      conversations.map((it) => ({
+      listed.map((it) => ({
         key: it.id,
         label: it.title,
         group: dayOf(it.updatedAt, today, texts),
       })),
-    [conversations, texts, today],
+    [listed, texts, today],
   );
-  const find = (key: string): Conversation | undefined => conversations.find((it) => it.id === key);
+  const find = (key: string): Listed | undefined => listed.find((it) => it.id === key);
   return (
     <nav className="conversations" aria-label={texts.chats}>
       <div className="conversations-head">
@@ -46,6 +52,7 @@ export function ConversationList(props: Props): JSX.Element {
         <FileMenu onImported={props.onImported} />
       </div>
       <Input.Search
+        className="search-chats"
         allowClear
         aria-label={texts.search}
         placeholder={texts.search}
@@ -71,7 +78,7 @@ export function ConversationList(props: Props): JSX.Element {
             const conversation = find(String(item.key));
             if (!conversation) return;
             if (key === "rename") setRenamed(conversation);
-            else if (key === "delete") props.onRemove(conversation);
+            else if (key === "delete") props.onRemove(conversation.id);
             else download(exportUrl(conversation.id, key as "markdown" | "json"));
           },
         })}
@@ -85,7 +92,8 @@ export function ConversationList(props: Props): JSX.Element {
       )}
     </nav>
   );
-}
+});
+ConversationList.displayName = "ConversationList";
 
 interface HitsProps {
   hits: readonly Hit[];
@@ -112,14 +120,16 @@ function Hits({ hits, currentId, onOpen }: HitsProps): JSX.Element {
       activeKey={currentId ?? ""}
       onActiveChange={(key) => {
         const hit = hits.find(({ id }) => id === key);
-        if (hit) onOpen({ id: hit.id, title: hit.title, updatedAt: hit.updatedAt, shown: hit.shown }, hit.turnId);
+        if (!hit) return;
+        const { turnId, excerpt: _, ...summary } = hit;
+        onOpen(summary, turnId);
       }}
     />
   );
 }
 
 interface RenameProps {
-  conversation: Conversation;
+  conversation: Listed;
   onRename: (title: string) => void;
   onClose: () => void;
 }
@@ -154,7 +164,8 @@ const DAY_MS = 86_400_000;
 /** today: the time at which it began. */
 export function dayOf(at: number, today: number, texts: Texts): string {
   if (at >= today) return texts.today;
-  return at >= today - DAY_MS ? texts.yesterday : texts.earlier;
+  if (at >= today - DAY_MS) return texts.yesterday;
+  return at >= today - 6 * DAY_MS ? texts.lastDays : texts.earlier;
 }
 
 /** When today began; moves on at midnight. */

@@ -1,9 +1,11 @@
-/** A failure with its cause, what to do about it, its name, and another try. */
+/** A failure: its cause, what was seen, what to do about it, its name, and the ways on from here. */
 
 import { Alert, Button } from "antd";
-import type { JSX } from "react";
-import { useTexts } from "../i18n";
+import { useEffect, useState, type JSX } from "react";
+import { useFault, type Remedy } from "../faults";
+import { useTexts, type Language } from "../i18n";
 import type { Failure } from "../stream/events";
+import { useSupport } from "../support";
 import { WithCode } from "./WithCode";
 
 interface Props {
@@ -13,24 +15,30 @@ interface Props {
 
 export function FailureCard({ failure, onRetry }: Props): JSX.Element {
   const texts = useTexts();
+  const support = useSupport();
   const own = texts.failures[failure.code];
-  const fix = failure.fix || own?.fix;
+  const known = useFault(failure.code, own === undefined);
+  const language: Language = texts.htmlLang === "en" ? "en" : "zh";
+  const cause = own?.cause ?? known?.summary[language];
   return (
     <Alert
       className="failure"
       type="error"
-      title={own?.title ?? texts.faults[failure.code] ?? (failure.title || failure.code)}
+      title={own?.title ?? texts.faults[failure.code] ?? known?.title[language] ?? (failure.title || failure.code)}
       description={
         <>
-          <p>
-            <WithCode text={failure.cause || own?.cause || ""} />
-          </p>
-          {fix && (
+          {cause && (
             <p>
-              <strong>{texts.fix}: </strong>
-              <WithCode text={fix} />
+              <WithCode text={cause} />
             </p>
           )}
+          {failure.cause && (
+            <p>
+              {cause && <strong>{texts.evidence}: </strong>}
+              <WithCode text={failure.cause} />
+            </p>
+          )}
+          <Fix failure={failure} own={own?.fix} remedy={known?.remedies[0]} language={language} />
           <p className="failure-code">
             <code>{failure.code}</code>
             {failure.request_id && (
@@ -39,13 +47,56 @@ export function FailureCard({ failure, onRetry }: Props): JSX.Element {
               </span>
             )}
           </p>
-          {onRetry && (
-            <Button size="small" onClick={onRetry}>
-              {texts.retry}
+          <div className="failure-ways">
+            {onRetry && <RetryButton waitS={failure.retry_after_s ?? 0} onRetry={onRetry} />}
+            <Button size="small" onClick={() => support({ kind: "failure", failure })}>
+              {texts.diagnose}
             </Button>
-          )}
+          </div>
         </>
       }
     />
   );
+}
+
+interface FixProps {
+  failure: Failure;
+  own: string | undefined;
+  remedy: Remedy | undefined;
+  language: Language;
+}
+
+/** The server's advice fits the case and speaks English; the catalogue's is general, in both languages. */
+function Fix({ failure, own, remedy, language }: FixProps): JSX.Element | null {
+  const texts = useTexts();
+  const general = own ?? remedy?.do[language];
+  const parts = language === "en" && failure.fix ? [failure.fix] : [general, failure.fix].filter(Boolean);
+  if (parts.length === 0) return null;
+  return (
+    <p>
+      <strong>{texts.fix}: </strong>
+      <WithCode text={parts.join(" ")} />
+    </p>
+  );
+}
+
+function RetryButton({ waitS, onRetry }: { waitS: number; onRetry: () => void }): JSX.Element {
+  const texts = useTexts();
+  const left = useCountdown(Math.ceil(waitS));
+  return (
+    <Button size="small" type="primary" disabled={left > 0} onClick={onRetry}>
+      {left > 0 ? texts.retryIn(left) : texts.retry}
+    </Button>
+  );
+}
+
+/** Seconds left of those given when it was first drawn. */
+function useCountdown(seconds: number): number {
+  const [left, setLeft] = useState(seconds);
+  useEffect(() => {
+    if (left <= 0) return undefined;
+    const timer = setTimeout(() => setLeft(left - 1), 1_000);
+    return () => clearTimeout(timer);
+  }, [left]);
+  return left;
 }

@@ -1,8 +1,8 @@
-/** The model really served, whether it can answer, and the choice of language and colours. */
+/** The model really served, whether it can answer, and the choice of language, colours and settings. */
 
-import { DesktopOutlined, MenuOutlined, MoonOutlined, SunOutlined } from "@ant-design/icons";
+import { DesktopOutlined, MenuOutlined, MoonOutlined, SettingOutlined, SunOutlined } from "@ant-design/icons";
 import { Button, Dropdown } from "antd";
-import type { JSX } from "react";
+import { memo, type JSX } from "react";
 import { useTexts } from "../i18n";
 import type { ServerState } from "../server_state";
 import { THEME_CHOICES, type ThemeChoice } from "../theme";
@@ -13,6 +13,7 @@ interface Props {
   onTheme: (choice: ThemeChoice) => void;
   onLanguage: () => void;
   onMenu: () => void;
+  onSettings: () => void;
 }
 
 const THEME_ICONS = {
@@ -21,7 +22,7 @@ const THEME_ICONS = {
   dark: <MoonOutlined />,
 };
 
-export function PageHeader({ server, theme, onTheme, onLanguage, onMenu }: Props): JSX.Element {
+export const PageHeader = memo(({ server, theme, onTheme, onLanguage, onMenu, onSettings }: Props): JSX.Element => {
   const texts = useTexts();
   const state = texts.states[server.readiness.name];
   return (
@@ -45,6 +46,14 @@ export function PageHeader({ server, theme, onTheme, onLanguage, onMenu }: Props
       >
         <Button type="text" icon={THEME_ICONS[theme]} aria-label={texts.theme} title={texts.theme} />
       </Dropdown>
+      <Button
+        type="text"
+        icon={<SettingOutlined />}
+        aria-label={texts.settings}
+        title={texts.settings}
+        onClick={onSettings}
+      />
     </header>
   );
-}
+});
+PageHeader.displayName = "PageHeader";

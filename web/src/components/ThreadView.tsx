@@ -1,10 +1,15 @@
-/** The turns of one conversation, kept scrolled to the end unless the reader has scrolled away. */
+/** The turns of one conversation, those in sight only, kept at the end unless the reader scrolls away. */
 
+import { DownOutlined } from "@ant-design/icons";
 import { Prompts, Welcome } from "@ant-design/x";
-import { useEffect, useRef, type JSX, type RefObject } from "react";
+import { Button } from "antd";
+import { useMemo, useRef, type JSX } from "react";
+import { Virtualizer } from "virtua";
 import { shownTurns, versionsOf } from "../branches";
 import { useTexts } from "../i18n";
+import type { Sampling } from "../settings";
 import { canContinue, isRunning, type Conversation, type Turn } from "../state";
+import { useStuckToEnd } from "../stuck_to_end";
 import { AnswerView } from "./AnswerView";
 import { QuestionView } from "./QuestionView";
 import { VersionSwitch } from "./VersionSwitch";
@@ -13,40 +18,65 @@ interface Props {
   conversation: Conversation | undefined;
   onAsk: (content: string) => void;
   onEdit: (questionId: string, content: string) => void;
-  onAskAgain: (answerId: string) => void;
+  onAskAgain: (answerId: string, sampling?: Sampling) => void;
+  onGoOn: (answerId: string) => void;
   onShow: (turnId: string) => void;
 }
 
-export function ThreadView({ conversation, onAsk, onEdit, onAskAgain, onShow }: Props): JSX.Element {
+const OUT_OF_SIGHT_PX = 600; // drawn above and below what is seen
+
+export function ThreadView({ conversation, onAsk, onEdit, onAskAgain, onGoOn, onShow }: Props): JSX.Element {
   const texts = useTexts();
-  const turns = conversation ? shownTurns(conversation) : [];
-  const box = useStuckToEnd(turns.length);
+  const turns = useMemo(() => (conversation ? shownTurns(conversation) : []), [conversation]);
+  const box = useRef<HTMLElement>(null);
+  const { isAtEnd, toEnd } = useStuckToEnd(box, turns.length);
   const last = turns.at(-1);
   const isIdle = !isRunning(last);
-  const draw = (turn: Turn): JSX.Element =>
-    turn.role === "user" ? (
-      <QuestionView question={turn} onEdit={isIdle ? onEdit : undefined} />
-    ) : (
-      <AnswerView answer={turn} isLast={turn === last} onAskAgain={onAskAgain} />
+  const draw = (turn: Turn): JSX.Element => {
+    const versions = isIdle && versionsOf(conversation?.turns ?? [], turn);
+    return (
+      <article key={turn.id} className={`turn ${turn.role}`} aria-label={turn.role === "user" ? texts.you : texts.assistant}>
+        {turn.role === "user" ? (
+          <QuestionView question={turn} onEdit={isIdle ? onEdit : undefined} />
+        ) : (
+          <AnswerView answer={turn} isLast={turn === last} onAskAgain={onAskAgain} onGoOn={onGoOn} />
+        )}
+        {versions && <VersionSwitch versions={versions} onShow={onShow} />}
+      </article>
     );
+  };
   return (
-    <main className="thread" ref={box}>
-      <div className={turns.length === 0 ? "column beginning" : "column"} role="log" aria-label={texts.chats}>
-        {turns.length === 0 &&
-          (canContinue(conversation) ? <Beginning onAsk={onAsk} /> : <p className="fetching">{texts.fetching}</p>)}
-        {turns.map((turn) => {
-          const versions = isIdle && versionsOf(conversation?.turns ?? [], turn);
-          return (
-            <div key={turn.id} className={`turn ${turn.role}`}>
-              {draw(turn)}
-              {versions && <VersionSwitch versions={versions} onShow={onShow} />}
-            </div>
-          );
-        })}
-      </div>
-    </main>
+    <div className="thread-frame">
+      {/* a long thread scrolls by itself; the keyboard must reach it to do so */}
+      {/* oxlint-disable-next-line jsx-a11y/no-noninteractive-tabindex */}
+      <main className="thread" ref={box} tabIndex={0} aria-label={texts.messages}>
+        {turns.length === 0 ? (
+          <div className="column beginning">
+            {canContinue(conversation) ? <Beginning onAsk={onAsk} /> : <p className="fetching">{texts.fetching}</p>}
+          </div>
+        ) : (
+          <div className="column turns" role="log" aria-label={texts.messages} aria-busy={!isIdle}>
+            <Virtualizer scrollRef={box} data={turns} bufferSize={OUT_OF_SIGHT_PX} startMargin={TOP_PX}>
+              {draw}
+            </Virtualizer>
+          </div>
+        )}
+      </main>
+      {!isAtEnd && (
+        <Button
+          className="to-end"
+          shape="circle"
+          icon={<DownOutlined />}
+          aria-label={texts.jumpToEnd}
+          title={texts.jumpToEnd}
+          onClick={toEnd}
+        />
+      )}
+    </div>
   );
 }
+
+const TOP_PX = 24; // above the first turn, as in page.css
 
 function Beginning({ onAsk }: { onAsk: (content: string) => void }): JSX.Element {
   const texts = useTexts();
@@ -65,40 +95,4 @@ function Beginning({ onAsk }: { onAsk: (content: string) => void }): JSX.Element
       />
     </>
   );
-}
-
-const NEAR_END_PX = 48;
-
-/** Follows growing content; stops when the reader scrolls up, goes on when they come back or ask. */
-function useStuckToEnd(turnCount: number): RefObject<HTMLElement | null> {
-  const box = useRef<HTMLElement>(null);
-  const isStuck = useRef(true);
-  const seenCount = useRef(0);
-  useEffect(() => {
-    const element = box.current;
-    if (!element) return undefined;
-    const note = (): void => {
-      const below = element.scrollHeight - element.scrollTop - element.clientHeight;
-      isStuck.current = below < NEAR_END_PX;
-    };
-    const follow = (): void => {
-      if (isStuck.current) element.scrollTop = element.scrollHeight;
-    };
-    element.addEventListener("scroll", note, { passive: true });
-    const growth = new ResizeObserver(follow);
-    growth.observe(element);
-    for (const child of element.children) growth.observe(child);
-    return () => {
-      element.removeEventListener("scroll", note);
-      growth.disconnect();
-    };
-  }, []);
-  useEffect(() => {
-    if (turnCount > seenCount.current && box.current) {
-      isStuck.current = true;
-      box.current.scrollTop = box.current.scrollHeight;
-    }
-    seenCount.current = turnCount;
-  }, [turnCount]);
-  return box;
 }

@@ -1,11 +1,19 @@
-/** A block of code with its language and a copy button. */
+/** A block of code with its language, colours and a copy button. */
 
-import type { JSX } from "react";
+import type { JSX, ReactNode } from "react";
 import { CopyButton } from "../components/CopyButton";
 import { useTexts } from "../i18n";
+import { useHighlighted, type CodeNode } from "./highlight";
 
-export function CodeBlock({ code, language }: { code: string; language: string }): JSX.Element {
+interface Props {
+  code: string;
+  language: string;
+  isGrowing: boolean;
+}
+
+export function CodeBlock({ code, language, isGrowing }: Props): JSX.Element {
   const texts = useTexts();
+  const nodes = useHighlighted(code, language, isGrowing);
   return (
     <figure className="code-block">
       <figcaption>
@@ -14,9 +22,18 @@ export function CodeBlock({ code, language }: { code: string; language: string }
       </figcaption>
       {/* a wide block scrolls by itself; the keyboard must reach it to do so */}
       {/* oxlint-disable-next-line jsx-a11y/no-noninteractive-tabindex */}
-      <pre tabIndex={0}>
-        <code>{code}</code>
+      <pre tabIndex={0} aria-label={language || texts.code}>
+        <code>{nodes ? nodes.map(piece) : code}</code>
       </pre>
     </figure>
+  );
+}
+
+function piece(node: CodeNode, index: number): ReactNode {
+  if (node.type === "text") return node.value;
+  return (
+    <span key={index} className={node.properties.className?.join(" ")}>
+      {node.children.map(piece)}
+    </span>
   );
 }

@@ -4,22 +4,27 @@
  */
 
 import type { Token, Tokens } from "marked";
-import { Fragment, memo, useMemo, type JSX, type ReactNode } from "react";
-import { mend, toBlocks } from "./blocks";
+import { Fragment, memo, useMemo, useState, type JSX, type ReactNode } from "react";
+import { GrowingBlocks } from "./blocks";
 import { CodeBlock } from "./CodeBlock";
+import { Formula } from "./Formula";
+import type { MathToken } from "./grammar";
 import "./markdown.css";
 
 /** Blocks that did not change keep their nodes, so a growing text redraws its last block only. */
 export function Markdown({ text, isGrowing }: { text: string; isGrowing: boolean }): JSX.Element {
-  const { blocks, definitions } = useMemo(
-    () => toBlocks(isGrowing ? mend(text) : text),
-    [text, isGrowing],
-  );
+  const [growing] = useState(() => new GrowingBlocks());
+  const { blocks, definitions } = useMemo(() => growing.of(text, isGrowing), [growing, text, isGrowing]);
   return (
     <div className="markdown">
       {blocks.map((token, index) => (
-        // oxlint-disable-next-line no-array-index-key -- a block's place is its identity
-        <Block key={index} token={token} definitions={definitions} />
+        <Block
+          // oxlint-disable-next-line no-array-index-key -- a block's place is its identity
+          key={index}
+          token={token}
+          definitions={definitions}
+          isGrowing={isGrowing && index === blocks.length - 1}
+        />
       ))}
     </div>
   );
@@ -28,14 +33,17 @@ export function Markdown({ text, isGrowing }: { text: string; isGrowing: boolean
 interface BlockProps {
   token: Token;
   definitions: string;
+  isGrowing: boolean;
 }
 
 const Block = memo(
-  ({ token }: BlockProps) => block(token),
+  ({ token, isGrowing }: BlockProps) =>
+    token.type === "code" ? fenced(token as Tokens.Code, isGrowing) : block(token),
   (before, after) =>
-    before.token.raw === after.token.raw &&
-    before.token.type === after.token.type &&
-    before.definitions === after.definitions,
+    (before.token === after.token ||
+      (before.token.raw === after.token.raw && before.token.type === after.token.type)) &&
+    before.definitions === after.definitions &&
+    before.isGrowing === after.isGrowing,
 );
 Block.displayName = "Block";
 
@@ -61,7 +69,9 @@ function block(token: Token): ReactNode {
     case "paragraph":
       return <p>{inlines(it.tokens)}</p>;
     case "code":
-      return <CodeBlock code={it.text} language={(it.lang ?? "").split(/\s/, 1)[0] ?? ""} />;
+      return fenced(it, false);
+    case "math":
+      return <Formula tex={it.tex} isDisplay />;
     case "blockquote":
       return <blockquote>{it.tokens.map(keyed(block))}</blockquote>;
     case "list":
@@ -78,6 +88,10 @@ function block(token: Token): ReactNode {
     default:
       return inline(token);
   }
+}
+
+function fenced({ text, lang = "" }: Tokens.Code, isGrowing: boolean): ReactNode {
+  return <CodeBlock code={text} language={lang.split(/\s/, 1)[0] ?? ""} isGrowing={isGrowing} />;
 }
 
 function list(token: Tokens.List): ReactNode {
@@ -137,6 +151,8 @@ function inline(token: Token): ReactNode {
       return <code>{it.text}</code>;
     case "br":
       return <br />;
+    case "inlineMath":
+      return <Formula tex={it.tex} isDisplay={it.isDisplay} />;
     case "link":
       return <Link href={it.href}>{inlines(it.tokens)}</Link>;
     case "image":
@@ -178,6 +194,7 @@ function keyed(draw: (token: Token) => ReactNode) {
 }
 
 type MarkedToken =
+  | MathToken
   | Tokens.Heading
   | Tokens.Paragraph
   | Tokens.Code

@@ -1,9 +1,12 @@
 /** Groups events in time. Knows nothing of what they say. */
 
-/** Groups what arrives within a time, so that fast text costs few redraws; the last comes at once. */
+/**
+ * Groups what arrives within a time, so that fast text costs few redraws. What comes after a pause
+ * is given at once; the rest of its time begins then.
+ */
 export async function* batched<T>(
   events: AsyncIterable<T>,
-  everyMs: number,
+  everyMs: () => number,
 ): AsyncGenerator<T[], void, undefined> {
   let batch: T[] = [];
   let due = 0;
@@ -16,9 +19,9 @@ export async function* batched<T>(
       if (batch.length > 0) yield batch;
       batch = [];
       if (result?.done) return;
+      due = Date.now() + everyMs();
       continue;
     }
-    if (batch.length === 0) due = Date.now() + everyMs;
     batch.push(result.value);
     next = iterator.next();
   }
@@ -34,4 +37,3 @@ function sleep(ms: number): Promise<undefined> {
     setTimeout(resolve, ms, undefined);
   });
 }
-

@@ -22,6 +22,7 @@ export interface Failure {
   cause: string;
   fix: string;
   request_id: string;
+  retry_after_s?: number; // when trying again makes sense
 }
 
 export interface Notice {

@@ -16,6 +16,7 @@ export interface ChatBody {
   sampling?: Record<string, number>;
   max_tokens?: number;
   lang?: "en" | "zh"; // of what the server says about failures
+  continue_last?: boolean; // go on with the last message, an answer that was cut
 }
 
 /** Where to begin: a new answer, or the events of a known one from a number on. */

@@ -7,7 +7,7 @@ async function* numbers(n: number): AsyncGenerator<number> {
 
 test("loses nothing and keeps the order", async () => {
   const batches: number[][] = [];
-  for await (const batch of batched(numbers(100), 5)) batches.push(batch);
+  for await (const batch of batched(numbers(100), () => 5)) batches.push(batch);
   expect(batches.flat()).toEqual(Array.from({ length: 100 }, (_, i) => i));
   expect(batches.every((batch) => batch.length > 0)).toBe(true);
 });
@@ -21,7 +21,7 @@ test("hands out what it has when nothing more comes in time", async () => {
     });
     yield "second";
   }
-  const batches = batched(slow(), 1);
+  const batches = batched(slow(), () => 1);
   expect((await batches.next()).value).toEqual(["first"]);
   const next = batches.next();
   release();
