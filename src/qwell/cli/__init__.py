@@ -7,10 +7,12 @@ what it needs when it runs.
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import signal
 import sys
 from collections.abc import Sequence
+from typing import TextIO
 
 from qwell.cli.failure import describe
 from qwell.cli.parser import build_parser
@@ -19,6 +21,8 @@ from qwell.errors import QwellError
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code: 0 done, 1 what was asked for is not so, 2 an error with found, expected, fix."""
+    for stream in (sys.stdout, sys.stderr):
+        _let_all_text_through(stream)
     options = build_parser().parse_args(arguments)
     try:
         code: int = options.run(options)
@@ -31,6 +35,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         return _reader_left()
     return code
+
+
+def _let_all_text_through(stream: TextIO) -> None:
+    """What the locale cannot write is escaped: a doctor for locales must not die of one."""
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(errors="backslashreplace")
 
 
 def _reader_left() -> int:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from qwell.cli.doctor import system_of
-from qwell.cli.language import preferred
+from qwell.cli.language import preferred, writes_utf8
 from qwell.doctor.finding import Finding
 from qwell.errors import QwellError
 
@@ -21,7 +21,7 @@ def run(options: argparse.Namespace) -> int:
     text, found = _bundle(options.file) or (_text(options.file), ())
     verdict = diagnose_text(text, (*found, *_live(options)) if options.live else found)
     if options.json:
-        print(json.dumps(verdict.to_dict(), ensure_ascii=False, indent=2))
+        print(json.dumps(verdict.to_dict(), ensure_ascii=not writes_utf8(), indent=2))
         return 0
     from qwell.doctor.catalogue import load
     from qwell.doctor.render import verdict_to_text

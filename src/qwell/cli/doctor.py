@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from qwell.cli.doctor_words import DoctorWords, words_for
-from qwell.cli.language import Language, preferred
+from qwell.cli.language import Language, preferred, writes_utf8
 from qwell.config import Settings, load
 from qwell.errors import QwellError
 
@@ -32,7 +32,7 @@ def run(options: argparse.Namespace) -> int:
     words = words_for(cast("Language", options.lang or preferred()))
     report = _reopened(options.bundle) if options.bundle else _examined(options, words)
     if options.json:
-        print(json.dumps(report.to_dict(), ensure_ascii=False, indent=2))
+        print(json.dumps(report.to_dict(), ensure_ascii=not writes_utf8(), indent=2))
     else:
         from qwell.cli.doctor_view import show
 

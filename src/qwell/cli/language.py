@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
 from typing import Literal
 
@@ -15,3 +16,8 @@ def preferred(environ: Mapping[str, str] = os.environ) -> Language:
         if value := environ.get(variable):
             return "zh" if value.lower().startswith("zh") else "en"
     return "en"
+
+
+def writes_utf8() -> bool:
+    """Whether the terminal, or what stands for it, takes every character."""
+    return (getattr(sys.stdout, "encoding", None) or "utf-8").lower() in ("utf-8", "utf8")

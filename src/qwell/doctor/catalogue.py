@@ -5,6 +5,7 @@ Knows the files' shape, and nothing of logs or diagnosis.
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -89,9 +90,13 @@ def _bilingual(entry: Mapping[str, str]) -> Bilingual:
 
 
 def _signatures(entry: Mapping[str, Any]) -> tuple[Signature, ...]:
+    """Those of the entry, and the id itself, as this program prints it."""
+    name = re.escape(entry["id"])
+    printed = {"any": [rf"(?:^|\s)error: {name}$", rf"/faults/{name}(?![\w-])"], "weight": 6.0}
+    known = enumerate([*entry.get("signature", ()), printed], 1)
     return tuple(
         Signature(f"log.{entry['id']}.{number}", tuple(one["any"]), one["weight"])
-        for number, one in enumerate(entry.get("signature", ()), 1)
+        for number, one in known
     )
 
 

@@ -18,31 +18,21 @@ from qwell.doctor.catalogue import Catalogue, load
 from qwell.doctor.fault import Bilingual, Fault, Harmless, Language
 from qwell.doctor.finding import Finding, Status, Value
 from qwell.doctor.read import HARMLESS, Reading, read
-from qwell.doctor.search import search
-from qwell.doctor.wording import (
-    complains,
-    is_chinese,
-    is_of_our_field,
-    is_ordinary,
-    says_it_works,
-    shows_trouble,
-)
+from qwell.doctor.search import Found, search
+from qwell.doctor.wording import is_chinese, says_it_works, shows_trouble
 
 CERTAIN = 0.6  # below this probability there is no verdict
-NONE = 2.6  # log-odds of "none of these" before anything was seen
-NONE_HARMLESS = 4.4  # the same, beside a message that is known to be harmless
-NONE_WORKS = 6.0  # the same, when the person says that everything works
-HINT = 1.5  # what a guess needs that comes with a question instead of a verdict
-WORDS_NEED = 0.7  # more than nothing, where no line of a log speaks
+NONE = 2.6  # log-odds of "none of these" before anything was seen, where checks look
+NONE_OF_TEXT = 1.0  # the same where words were weighed, too
+HARMLESS_BESIDE = 1.8  # what a message that is known to be harmless adds to it
+WORKS = 3.4  # what it adds when the person says that everything works
+SIGNATURES = 0.5  # share of signatures beside the learned weights, which know their words, too
+HINT_P = 0.6  # "nothing is wrong" has to be surer than this to silence a report
 FOLD_FROM, FOLD_MARGIN = 3.4, 2.6  # a cause needs this much, and may be this much weaker
 FOLD_MARGIN_WORDS = 1.0  # the same, where only words speak for the cause
 LEAST_EFFECT = 1.5  # what has less is no effect but noise
 SHOWN, RIVALS = 3, 3
 LEAST_SEEN = 0.4  # of a fault that a live check sees: less is a hint of something else
-LEAST_SHOWN = 0.08
-SYMPTOM_BESIDE_LOG = 0.6  # words count less where lines of a log name faults
-WORDS_BESIDE_HARMLESS = 0.4  # and still less where the log shows only harmless messages
-WORDS_OF_OTHERS = 0.3  # and little where they are about something else
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,13 +102,11 @@ def diagnose_text(text: str, live: Iterable[Finding] = ()) -> Verdict:
     """The verdict on a symptom, a log, or both. Findings of live checks join when given."""
     started = time.perf_counter()
     reading = read(text)
-    findings = [*reading.findings, *live]
-    none = _none_of(reading)
-    is_report = (reading.has_log and "\n" in text.strip()) or not is_ordinary(text)
-    candidates = _weigh(findings if is_report else live, load())
-    if is_report:
-        _add_words(candidates, reading, none)
-    verdict = _decide(candidates, none, findings, reading)
+    live = tuple(live)
+    words = search(reading)
+    candidates = _weigh((*reading.findings, *live), load())
+    _add_words(candidates, reading, words)
+    verdict = _decide(candidates, words, reading)
     return replace(
         verdict,
         receipt=reading.receipt,
@@ -145,14 +133,15 @@ def diagnose(findings: Iterable[Finding], none: float = NONE) -> Verdict:
     return Verdict("fault" if is_certain else "unknown", tuple(seen), _next(seen, is_certain))
 
 
-def _none_of(reading: Reading) -> float:
+def _none_of(reading: Reading, words: Found) -> float:
+    """Log-odds of nothing being wrong."""
     telling = any(
         finding.check.startswith(HARMLESS) and not _is_background(finding.check)
         for finding in reading.findings
     ) or any(_said(entry, reading.prose) for entry in load().harmless)
-    if says_it_works(reading.prose) and (telling or reading.has_log):
-        return NONE_WORKS
-    return NONE_HARMLESS if telling else NONE
+    none = NONE_OF_TEXT + words.none + (HARMLESS_BESIDE if telling else 0.0)
+    works = says_it_works(reading.prose) and (telling or reading.has_log)
+    return none + (WORKS if works else 0.0)
 
 
 def _said(entry: Harmless, prose: str) -> bool:
@@ -205,49 +194,35 @@ def _add(diagnosis: Diagnosis, finding: Finding, weight: float) -> None:
     diagnosis.facts.update({k: v for k, v in facts.items() if k != "text"})
 
 
-def _add_words(candidates: dict[str, Diagnosis], reading: Reading, none: float) -> None:
-    """What the person says adds to what the log shows."""
-    share = _share_of_words(candidates, reading, none)
+def _add_words(candidates: dict[str, Diagnosis], reading: Reading, words: Found) -> None:
+    """What the text says adds to what its signatures show; it takes nothing from live checks."""
     catalogue = load()
-    for hit in search(reading.prose, reading.head):
-        fault = catalogue.faults[hit.fault]
-        diagnosis = candidates.setdefault(hit.fault, Diagnosis(fault, fault.prior))
-        diagnosis.score += share * hit.weight
-        diagnosis.proofs.append(Proof(0, reading.quote, "words", share * hit.weight))
+    for fault_id, weight in words.faults.items():
+        fault = catalogue.faults[fault_id]
+        diagnosis = candidates.setdefault(fault_id, Diagnosis(fault, fault.prior))
+        if diagnosis.is_seen:
+            diagnosis.score += max(0.0, weight)
+        else:
+            diagnosis.score = SIGNATURES * diagnosis.score + weight
+        if weight > 0:
+            diagnosis.proofs.append(Proof(0, reading.quote, "words", weight))
 
 
-def _share_of_words(candidates: dict[str, Diagnosis], reading: Reading, none: float) -> float:
-    """How much words count: less beside a log that speaks, little about another field."""
-    if not is_of_our_field(reading.prose):
-        return WORDS_OF_OTHERS
-    if any(diagnosis.score >= NONE for diagnosis in candidates.values()):
-        return SYMPTOM_BESIDE_LOG
-    return WORDS_BESIDE_HARMLESS if none > NONE else 1.0
-
-
-def _decide(
-    candidates: dict[str, Diagnosis], none: float, findings: list[Finding], reading: Reading | None
-) -> Verdict:
+def _decide(candidates: dict[str, Diagnosis], words: Found, reading: Reading) -> Verdict:
     ranked = _fold(sorted(candidates.values(), key=lambda d: -d.score))
-    _give_probabilities(ranked, none)
-    shown = [d for d in ranked if d.p >= LEAST_SHOWN][:SHOWN]
-    harmless = tuple(dict.fromkeys(_harmless_ids(findings, reading)))
-    if shown and _is_too_weak(shown, none) and not _is_hint(shown[0], none, reading):
-        shown = []
-    if not shown:
+    none, unknown = _none_of(reading, words), NONE_OF_TEXT + words.unknown
+    p_none, p_unknown = _give_probabilities(ranked, none, unknown)
+    harmless = tuple(dict.fromkeys(_harmless_ids(reading)))
+    first = ranked[0].p if ranked else 0.0
+    if p_none >= max(HINT_P, first, p_unknown) or not reading.gist.strip():
         verdict = "healthy" if harmless or _looks_healthy(reading) else "unknown"
         return Verdict(verdict, (), Next(_TELL_MORE), harmless)
+    shown = ranked[:SHOWN]
     _rule_out(shown, ranked)
-    is_certain = shown[0].p >= CERTAIN and not _is_too_weak(shown, none)
+    is_certain = first >= max(CERTAIN, p_none, p_unknown)
     return Verdict(
         "fault" if is_certain else "unknown", tuple(shown), _next(shown, is_certain), harmless
     )
-
-
-def _is_too_weak(shown: list[Diagnosis], none: float) -> bool:
-    """Nothing stands out from 'none of these'; words alone have to say a little more."""
-    first = shown[0]
-    return first.score < (none if _has_line(first) else none + WORDS_NEED)
 
 
 def _has_line(diagnosis: Diagnosis) -> bool:
@@ -255,33 +230,15 @@ def _has_line(diagnosis: Diagnosis) -> bool:
     return any(proof.line and proof.weight > 0 for proof in diagnosis.proofs)
 
 
-def _is_hint(first: Diagnosis, none: float, reading: Reading | None) -> bool:
-    """Too weak to believe, yet the best guess at a report about our field: worth a question."""
-    return bool(
-        reading
-        and none == NONE
-        and first.score >= HINT
-        and is_of_our_field(reading.prose)
-        and complains(reading.prose)
-        and not says_it_works(reading.prose)
-    )
+def _harmless_ids(reading: Reading) -> list[str]:
+    checks = [finding.check for finding in reading.findings]
+    found = [check.removeprefix(HARMLESS) for check in checks if check.startswith(HARMLESS)]
+    return found + [entry.id for entry in load().harmless if _said(entry, reading.prose)]
 
 
-def _harmless_ids(findings: list[Finding], reading: Reading | None) -> list[str]:
-    found = [f.check.removeprefix(HARMLESS) for f in findings if f.check.startswith(HARMLESS)]
-    if reading:
-        found += [entry.id for entry in load().harmless if _said(entry, reading.prose)]
-    return found
-
-
-def _looks_healthy(reading: Reading | None) -> bool:
+def _looks_healthy(reading: Reading) -> bool:
     """A log without any word of trouble."""
-    return bool(
-        reading
-        and reading.has_log
-        and not reading.prose.strip()
-        and not shows_trouble(reading.head)
-    )
+    return reading.has_log and not reading.prose.strip() and not shows_trouble(reading.gist)
 
 
 def _fold(ranked: list[Diagnosis]) -> list[Diagnosis]:
@@ -304,11 +261,15 @@ def _fold(ranked: list[Diagnosis]) -> list[Diagnosis]:
     return sorted(kept, key=lambda d: -d.score)
 
 
-def _give_probabilities(ranked: list[Diagnosis], none: float) -> None:
-    top = max([none, *(d.score for d in ranked)], default=none)
-    total = math.exp(none - top) + sum(math.exp(d.score - top) for d in ranked)
+def _give_probabilities(
+    ranked: list[Diagnosis], none: float, unknown: float
+) -> tuple[float, float]:
+    """Of each diagnosis; returns those of nothing being wrong, and of a fault of others."""
+    top = max([none, unknown, *(d.score for d in ranked)])
+    total = sum(math.exp(score - top) for score in (none, unknown, *(d.score for d in ranked)))
     for diagnosis in ranked:
         diagnosis.p = math.exp(diagnosis.score - top) / total
+    return math.exp(none - top) / total, math.exp(unknown - top) / total
 
 
 def _rule_out(shown: list[Diagnosis], ranked: list[Diagnosis]) -> None:

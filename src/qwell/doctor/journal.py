@@ -18,26 +18,45 @@ ATTEMPTS_A_DAY = 2
 
 
 class Journal:
-    """Raises OSError when the folder cannot be written: what is not noted is not done."""
+    """On a disk that is full or may not be written, lines are kept in memory.
+
+    Treating such a disk must not fail for its journal, and still counts while this process lives.
+    """
 
     def __init__(self, folder: Path, clock: Callable[[], float] = time.time) -> None:
         self._path = folder / FILE
         self._clock = clock
+        self._unwritten: list[dict[str, Any]] = []
 
     def note(self, event: str, fault: str, remedy: str, **facts: Any) -> None:
         """Add one line and wait until it is on the disk."""
-        line = {"at": self._clock(), "event": event, "fault": fault, "remedy": remedy, **facts}
+        entry = {"at": self._clock(), "event": event, "fault": fault, "remedy": remedy, **facts}
+        self._unwritten.append(entry)
+        try:
+            self._write()
+        except OSError:
+            return  # with the next line, perhaps
+        self._unwritten.clear()
+
+    def _write(self) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
+        lines = [json.dumps(entry, ensure_ascii=False) + "\n" for entry in self._unwritten]
         with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line, ensure_ascii=False) + "\n")
+            file.write("".join(lines))
             file.flush()
             os.fsync(file.fileno())
 
     def entries(self) -> Iterator[dict[str, Any]]:
-        """Oldest first; a line that a crash cut off is passed over."""
-        if not self._path.is_file():
+        """Oldest first; a line that a crash or a full disk cut off is passed over."""
+        yield from self._written()
+        yield from self._unwritten
+
+    def _written(self) -> Iterator[dict[str, Any]]:
+        try:
+            text = self._path.read_text(encoding="utf-8", errors="replace")
+        except OSError:
             return
-        for line in self._path.read_text(encoding="utf-8", errors="replace").splitlines():
+        for line in text.splitlines():
             try:
                 entry = json.loads(line)
             except ValueError:

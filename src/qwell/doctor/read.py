@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from qwell.doctor.catalogue import Catalogue, load
 from qwell.doctor.fault import Fault, Harmless, Signature
 from qwell.doctor.finding import Evidence, Finding, Status
-from qwell.doctor.read_lines import Line, split
+from qwell.doctor.read_lines import TELLING, Line, split
 from qwell.doctor.read_pattern import anchors, compiled
 from qwell.doctor.redact import Redactor
 
 MOST_TRIES = 60  # lines on which one pattern is tried
 LONGEST_PROSE = 1500  # characters
+LONGEST_GIST, LONGEST_TOLD = 3000, 400  # characters of a log, and of one of its lines
 HARMLESS = "harmless."
 RETRY = "retry-then-success"
 _WORKED = re.compile(
@@ -35,6 +36,7 @@ class Reading:
     findings: tuple[Finding, ...]
     prose: str
     quote: str  # its first line, redacted
+    gist: str  # what a person said, and the lines of the log that tell most
     head: str  # the beginning of everything, for context such as "docker run"
     has_log: bool
     receipt: dict[str, int]  # what was redacted: rule -> count
@@ -94,10 +96,25 @@ def read(text: str, catalogue: Catalogue | None = None) -> Reading:
         tuple(findings),
         prose,
         redactor.redact(prose.strip().partition("\n")[0][:200]),
+        f"{prose}\n{_telling(lines)}",
         "\n".join(line.text for line in lines[:60])[:6000],
         any(not line.is_prose for line in lines),
         redactor.receipt,
     )
+
+
+def _telling(lines: list[Line]) -> str:
+    """All lines of a short log; of a long one those with words of trouble, the last ones."""
+    log = [line.text[:LONGEST_TOLD] for line in lines if not line.is_prose]
+    if sum(map(len, log)) > LONGEST_GIST:
+        log = [text for text in log if TELLING.search(text)]
+    kept, room = [], LONGEST_GIST
+    for text in reversed(log):
+        room -= len(text)
+        if room < 0:
+            break
+        kept.append(text)
+    return "\n".join(reversed(kept))
 
 
 def _overcome(harmless: list[tuple[Harmless, Line]], lines: list[Line]) -> set[int]:

@@ -98,7 +98,7 @@ def _bounded(text: str) -> list[tuple[int, str]]:
     return [*enumerate(head, 1), *enumerate(tail, skipped + 1)]
 
 
-_TELLING = re.compile(
+TELLING = re.compile(
     r"err|fail|den|refus|kill|exce|not |no |can|un|miss|time|warn|fatal|abort|illegal|\b[45]\d\d\b",
     re.IGNORECASE,
 )
@@ -108,7 +108,7 @@ def _most_telling(numbers: list[int], text_of: dict[int, str]) -> list[int]:
     """As many as are read: the first, the last, and of the others those with words of trouble."""
     quarter = MOST_LINES // 4
     head, middle, tail = numbers[:quarter], numbers[quarter:-quarter], numbers[-quarter:]
-    telling = [n for n in middle if _TELLING.search(text_of[n][:200])]
+    telling = [n for n in middle if TELLING.search(text_of[n][:200])]
     return [*head, *telling[-2 * quarter :], *tail]
 
 

@@ -6,10 +6,12 @@ Knows no fault.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 
 _CONTEXT = frozenset({"container", "k8s", "windows", "selinux", "localhost", "proxy", "arch"})
+_PIECE = re.compile(r"[a-z]+|\d+|[\u4e00-\u9fff]+")
+_LONGEST_NUMBER = 4
 _WORD = re.compile(r"[a-z0-9_]+|[\u4e00-\u9fff]+")
 _STOP = frozenset(
     [
@@ -114,3 +116,26 @@ def _stem(word: str) -> str:
         if word.endswith(ending) and len(word) - len(ending) >= 3:
             return word[: -len(ending)]
     return word
+
+
+def pieces(text: str) -> Iterator[list[str]]:
+    """Runs of words, for pairs of neighbours; Chinese as its characters, pairs and triples.
+
+    Numbers of more than four digits are told by their length no more than by their value.
+    """
+    run: list[str] = []
+    for word in _PIECE.findall(text.lower()):
+        if word[0] >= "\u4e00":
+            yield run
+            run = []
+            yield [word[i : i + n] for n in (1, 2, 3) for i in range(len(word) - n + 1)]
+        elif word.isdigit():
+            run.append(word if len(word) <= _LONGEST_NUMBER else "9")
+        else:
+            run.append(_stem(word))
+    yield run
+
+
+def tells(word: str) -> bool:
+    """It means something on its own."""
+    return word not in _STOP

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from qwell.doctor.actions import ACTIONS, Hands, Impossible, Undo
+from qwell.doctor.actions import ACTIONS, Hands, Impossible, Undo, nothing
 from qwell.doctor.fault import Fault, Remedy
 from qwell.doctor.finding import CHECKS, Finding, Registry, Status
 from qwell.doctor.journal import Journal
@@ -46,12 +46,17 @@ class Treatment:
         }
 
 
+def forget(_undo: Undo) -> None:
+    """For those who take nothing back once it has helped."""
+
+
 @dataclass(frozen=True, slots=True)
 class Practice:
     """What treating needs: a fresh look each time, hands, a journal and patience.
 
     look      makes a System that has read nothing yet
     settle_s  between two looks; rounds  how many looks until an action counts as useless
+    keep      given what takes a cure back, when one has helped
     """
 
     look: Callable[[], System]
@@ -61,6 +66,7 @@ class Practice:
     guards: tuple[str, ...] = PREFLIGHT
     settle_s: float = 1.0
     rounds: int = 30
+    keep: Callable[[Undo], None] = forget
 
     def see(self, names: Iterable[str]) -> list[Finding]:
         """The findings of these checks alone, of those that are declared."""
@@ -71,7 +77,7 @@ class Practice:
         return [finding for finding in found if finding.check in wanted]
 
     def treat(self, fault: Fault, remedy: Remedy, *, consent: bool = False) -> Treatment:
-        """Never raises for what can go wrong with a fix; OSError when nothing can be noted."""
+        """Never raises for what can go wrong with a fix."""
 
         def ended(result: Result, because: str = "", **more: Any) -> Treatment:
             return Treatment(fault.id, remedy.id, result, because, **more)
@@ -108,6 +114,8 @@ class Practice:
         after, broken = self._settle(fault.verify, _wrong(before), guarded)
         if _is_cured(after, _wrong(before)) and not broken:
             self.journal.note("fixed", fault.id, remedy.id)
+            if undo is not nothing:
+                self.keep(undo)
             return Treatment(fault.id, remedy.id, "fixed", "", tuple(after), facts)
         return self._take_back(fault, remedy, undo, after, broken)
 

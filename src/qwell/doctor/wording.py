@@ -45,6 +45,11 @@ def complains(prose: str) -> bool:
     return _patterns()["complaint"].search(prose) is not None
 
 
+def asks(prose: str) -> bool:
+    """It begins as a question or a request does."""
+    return _patterns()["question"].match(prose) is not None
+
+
 def is_of_our_field(prose: str) -> bool:
     """About models, servers, containers, networks or pages at all."""
     return _patterns()["our_field"].search(prose) is not None

@@ -5,6 +5,7 @@ Knows SQLite's result codes and PostgreSQL's SQLSTATEs; not what was being done.
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from pathlib import Path
@@ -55,6 +56,13 @@ def explained(error: Exception, url: URL) -> QwellError | None:
         case "behind":
             return behind(place(url), str(error.orig))
     return None
+
+
+def explained_file(error: OSError, url: URL) -> QwellError:
+    """What the system says about the file or its folder, before any database is asked."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return _full(url)
+    return _forbidden(url, error)
 
 
 def place(url: URL) -> str:
@@ -115,6 +123,13 @@ def _full(url: URL) -> QwellError:
             fix="free some space there",
         )
     folder = Path(str(url.database)).parent
+    if _has_no_inode(folder):
+        return QwellError(
+            "inodes-full",
+            found=f"no new file can be made in {folder}: all inodes are used",
+            expected="free inodes, which are used up by many small files",
+            fix=f"remove small files (`df -i '{folder}'`), or set --data-dir to another disk",
+        )
     free = f"{shutil.disk_usage(folder).free / 1e6:,.0f} MB free in " if folder.is_dir() else ""
     return QwellError(
         "disk-full",
@@ -122,6 +137,13 @@ def _full(url: URL) -> QwellError:
         expected="free space for the database",
         fix=f"free some space (`df -h '{folder}'`), or set --data-dir to a larger disk",
     )
+
+
+def _has_no_inode(folder: Path) -> bool:
+    if not folder.is_dir():
+        return False
+    state = os.statvfs(folder)
+    return state.f_files > 0 and state.f_favail == 0
 
 
 def _corrupt(url: URL, error: DBAPIError) -> QwellError:
@@ -136,12 +158,15 @@ def _corrupt(url: URL, error: DBAPIError) -> QwellError:
     )
 
 
-def _forbidden(url: URL, error: DBAPIError) -> QwellError:
+def _forbidden(url: URL, error: DBAPIError | OSError) -> QwellError:
     folder = Path(str(url.database)).parent
+    if _has_no_inode(folder):
+        return _full(url)
+    said = error.orig if isinstance(error, DBAPIError) else error.strerror
     is_read_only = folder.is_dir() and os.statvfs(folder).f_flag & os.ST_RDONLY
     return QwellError(
         "read-only-filesystem" if is_read_only else "permission-denied",
-        found=f"{place(url)}: {error.orig}",
+        found=f"{place(url)}: {said}",
         expected="a database that this user may read and write, and its folder, too",
         fix=f"`ls -la '{folder}'` shows the owner; set --data-dir to a folder of this user",
     )

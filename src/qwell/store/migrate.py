@@ -24,7 +24,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from qwell.errors import QwellError
 from qwell.store.database import WRITES, connect_arguments, prepare
-from qwell.store.failure import behind, explained, place
+from qwell.store.failure import behind, explained, explained_file, place
 
 SCRIPTS = Path(__file__).parent / "migrations"
 KEPT_BACKUPS = 3
@@ -83,6 +83,8 @@ def _migrate_file(url: URL, scripts: Path) -> None:
             expected="one server for each database",
             fix=f"end the other server, or give this one its own --data-dir; {file}.lock names it",
         ) from None
+    except OSError as error:
+        raise explained_file(error, url) from error
 
 
 def _migrate_locked(url: URL, file: Path, scripts: Path) -> None:

@@ -33,7 +33,7 @@ def settings(system: System) -> Outcome:
     return passed("settings")
 
 
-@check("api.port", layer="api", needs=LOCAL)
+@check("api.port", layer="api", needs=LOCAL, timeout_s=8.0)  # a holder may be deaf
 def port(system: System) -> Outcome:
     """The port is free, or it is this program that holds it."""
     number = urlsplit(system.url).port or system.settings.port

@@ -26,6 +26,7 @@ MIB = 2**20
 _FLOOR_BYTES = 96 * MIB  # below this much free memory, anything may be killed
 _ROOM_FAIL, _ROOM_WARN = 64 * MIB, 512 * MIB
 _FEWEST_FILES = 256
+_JUST_NOW_S = 30.0
 _RELEASED = datetime(2026, 1, 1, tzinfo=UTC).timestamp()  # no correct clock is before this
 _FLAGS = ("avx2", "fma", "f16c")
 _GLIBC = (2, 28)  # what the published wheels are built for
@@ -69,11 +70,19 @@ def _available(system: System) -> tuple[int | None, str]:
 @check("host.oom_kills", layer="host", needs=LOCAL)
 def oom_kills(system: System) -> Outcome:
     """The worker was not ended by the kernel for lack of memory."""
-    error = system.facts.get("worker", {}).get("error") or {}
+    worker = system.facts.get("worker", {})
     count = system.cgroup().oom_kills()
     facts: Facts = {} if count is None else {"oom_kills": count}
-    if error.get("fault") == "oom-killed":
+    if (worker.get("error") or {}).get("fault") == "oom-killed":
         return failed("the kernel killed the worker", "worker status", **facts)
+    # a worker that was replaced a moment ago may meet the same end: that it runs proves nothing
+    ages = [
+        float(death.get("ago_s", 0))
+        for death in worker.get("deaths", [])
+        if isinstance(death, dict) and death.get("fault") == "oom-killed"
+    ]
+    if ages and min(ages) < _JUST_NOW_S:
+        return failed("the kernel killed the worker a moment ago", "server", **facts)
     return passed("memory.events", **facts)
 
 

@@ -1,0 +1,105 @@
+"""The control of the oracle: with the fault still there, no empty and no wrong fix may pass.
+
+    python -m qwell.lab.wrong_fixes FAULT
+
+carries out every action that is no remedy of the fault, in the environment of the patient, and
+prints what the verification said. Standard library only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qwell.config import load
+from qwell.doctor.actions import ACTIONS, Impossible
+from qwell.doctor.checks import CHECKS
+from qwell.doctor.consult import find_fault
+from qwell.doctor.fault import Bilingual, Fault, Remedy
+from qwell.doctor.journal import Journal
+from qwell.doctor.system import System
+from qwell.doctor.treat import Practice
+
+if TYPE_CHECKING:
+    from qwell.lab.case import Case, Effect
+    from qwell.lab.patient import Patient
+
+BUDGET_S = 12.0  # for one fault: looking at a slow check again and again takes too long
+EMPTY = "no-fix"
+
+
+def try_wrong_fixes(case: Case, effect: Effect, patient: Patient) -> tuple[int, list[str]]:
+    """How many were tried, and which of them some verification let through.
+
+    The empty fix is also tried on the person's own attempt.
+    """
+    url = next(
+        (v for k, v in zip(effect.flags, effect.flags[1:], strict=False) if k == "--url"), ""
+    )
+    with patient.configured():
+        done = patient.program(sys.executable, "-m", "qwell.lab.wrong_fixes", case.fault, url)
+    line = done.stdout.strip().rpartition("\n")[2]
+    tried: dict[str, str] = json.loads(line) if line.startswith("{") else {}
+    passed = [name for name, result in tried.items() if result == "fixed"]
+    if patient.server is not None:
+        patient.settle()
+    if not effect.trouble():
+        passed.append("the attempt of a person, without any fix")
+    return len(tried) + 1, passed
+
+
+class RoughHands:
+    """Restarts the worker by ending it: the supervisor starts the next one."""
+
+    def __init__(self, look: System) -> None:
+        self._system = look
+
+    def restart_worker(self, changes: Mapping[str, Any]) -> None:
+        """What changes stays as it is: a wrong fix need not be carried out well."""
+        del changes
+        pid = self._system.facts.get("worker", {}).get("pid")
+        if not pid:
+            raise Impossible("there is no worker")
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(int(pid), signal.SIGKILL)
+
+
+def wrong_remedies(fault: Fault) -> list[Remedy]:
+    """The empty one, and each action that the fault does not name."""
+    own = {remedy.action for remedy in fault.remedies}
+    names = [EMPTY, *(name for name in ACTIONS if name not in own)]
+    return [Remedy(f"wrong-{name}", "auto", Bilingual("", ""), action=name) for name in names]
+
+
+def _try_all(fault: Fault, url: str) -> dict[str, str]:
+    settings, _ = load({})
+    ACTIONS[EMPTY] = lambda _system, _hands, _facts: lambda: None
+
+    def look() -> System:
+        return System(settings, url=url)
+
+    found: dict[str, str] = {}
+    ends = time.monotonic() + BUDGET_S
+    for remedy in wrong_remedies(fault):
+        if time.monotonic() > ends:
+            break
+        scratch = Path(settings.data_path) / f"{remedy.id}.trial"
+        practice = Practice(
+            look, RoughHands(look()), Journal(scratch), CHECKS, guards=(), settle_s=0.0, rounds=2
+        )
+        try:
+            found[remedy.id] = practice.treat(fault, remedy, consent=True).result
+        except OSError as error:
+            found[remedy.id] = f"failed: {error}"
+    return found
+
+
+if __name__ == "__main__":
+    print(json.dumps(_try_all(find_fault(sys.argv[1]), sys.argv[2])))
