@@ -33,6 +33,7 @@ from qwell.server import (
     page,
     responses,
     selftest,
+    support,
     text_completion,
     tokenize,
 )
@@ -53,11 +54,12 @@ from qwell.server.request_log import RequestLog
 from qwell.server.schemas import first_wrong, invalid_body
 from qwell.server.security_headers import SecurityHeaders
 from qwell.server.streams import Bounds, Streams
+from qwell.server.support_room import SupportRoom
 from qwell.server.trusted_proxy import ProxyHeadersMiddleware, checked
 from qwell.server.worker_protocol import Worker
 from qwell.store import StoreKeeper
 
-_DOCTOR = (doctor, selftest, fault_page)
+_DOCTOR = (doctor, support, selftest, fault_page)
 _CLIENT_APIS = (openai, text_completion, responses, anthropic, tokenize)
 STOP_GRACE_S = 5.0  # for the worker, once the answers have ended
 
@@ -92,6 +94,7 @@ def create_app(
     app.state.keeper = StoreKeeper(settings)
     app.state.canary = Canary(worker, streams)
     app.state.doctor = DoctorRoom(settings, worker, streams, app.state.keeper)
+    app.state.support = SupportRoom(settings, app.state.doctor, worker, streams)
     app.state.watched = watched
     counted.watch(
         Gauge("qwell_answers_live", "answers running or waiting", lambda: streams.n_live),
@@ -121,6 +124,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with lag_observed(note_lag), room.watching() if app.state.watched else nullcontext():
             yield
     finally:
+        await app.state.support.close()
         await app.state.streams.close(grace_s=0)
         await app.state.keeper.close()
         await app.state.worker.stop(STOP_GRACE_S)
