@@ -18,7 +18,7 @@ import { ThreadView } from "./components/ThreadView";
 import { Toast } from "./components/Toast";
 import { WithCode } from "./components/WithCode";
 import { useConversations } from "./conversations";
-import type { TextFile } from "./drafts";
+import { useOpening, type Opening } from "./doctor/opening";
 import { TEXTS, TextsContext, useLanguage, useTexts, type Language } from "./i18n";
 import type { Keeping } from "./keeping";
 import { useListed } from "./listed";
@@ -28,13 +28,13 @@ import { useServerState } from "./server_state";
 import { useDefaults, type AnswerSettings } from "./settings";
 import { useShortcuts } from "./shortcuts";
 import { canContinue, currentConversation, isRunning, lastTurn, type Conversation, type State } from "./state";
-import { faultPage, SupportContext, type SupportCase } from "./support";
+import { SupportContext, type SupportCase } from "./support";
 import { themeConfig, useTheme } from "./theme";
 import { useFreshPage } from "./worker_client";
 
 const SettingsDrawer = lazy(() => import("./components/SettingsDrawer"));
 const HelpDialog = lazy(() => import("./components/HelpDialog"));
-const LogDiagnosis = lazy(() => import("./components/LogDiagnosis"));
+const DoctorPanel = lazy(() => import("./doctor/DoctorPanel"));
 
 export function App(): JSX.Element {
   const [languageChoice, onLanguage, language] = useLanguage();
@@ -85,7 +85,7 @@ function Chat({ page, language, isDark }: ChatProps): JSX.Element {
   }
   const [overlay, setOverlay] = useState<Overlay>(null);
   const close = useCallback(() => setOverlay(null), []);
-  const [log, setLog] = useState<TextFile | null>(null);
+  const [opening, setOpening] = useOpening();
   const [deleted, setDeleted] = useState<Conversation | null>(null);
   const latest = useRef(state);
   useEffect(() => {
@@ -103,9 +103,9 @@ function Chat({ page, language, isDark }: ChatProps): JSX.Element {
     [actions],
   );
   const support = useCallback((it: SupportCase) => {
-    if (it.kind === "log") setLog(it.file);
-    else open(faultPage(it.failure.code), "_blank", "noopener");
-  }, []);
+    setOpening(toOpening(it, latest.current));
+  }, [setOpening]);
+  const openDoctor = useCallback(() => support({ kind: "panel" }), [support]);
   const { onTheme, onLanguage } = page;
   const openMenu = useCallback(() => setOverlay("menu"), []);
   const openSettings = useCallback(() => setOverlay("settings"), []);
@@ -130,6 +130,8 @@ function Chat({ page, language, isDark }: ChatProps): JSX.Element {
           return tune({ ...(current?.settings ?? fresh), system: rest });
         case "settings":
           return setOverlay("settings");
+        case "doctor":
+          return openDoctor();
         case "help":
           return setOverlay("help");
         case "export":
@@ -142,7 +144,7 @@ function Chat({ page, language, isDark }: ChatProps): JSX.Element {
           return onTheme(isDark ? "light" : "dark");
       }
     },
-    [actions, fresh, isDark, onTheme, remove, tune],
+    [actions, fresh, isDark, onTheme, openDoctor, remove, tune],
   );
   useShortcuts({
     onNew: () => actions.open(null),
@@ -151,7 +153,7 @@ function Chat({ page, language, isDark }: ChatProps): JSX.Element {
     },
     onSettings: () => setOverlay("settings"),
     onHelp: () => setOverlay("help"),
-    onEscape: () => (log ? setLog(null) : actions.stop()),
+    onEscape: () => (opening ? setOpening(null) : actions.stop()),
   });
 
   const list = (
@@ -210,6 +212,7 @@ function Chat({ page, language, isDark }: ChatProps): JSX.Element {
             onLanguage={switchLanguage}
             onMenu={openMenu}
             onSettings={openSettings}
+            onDoctor={openDoctor}
           />
           <ReadyBanner readiness={server.readiness} />
           <KeepingBanner keeping={keeping} />
@@ -233,9 +236,9 @@ function Chat({ page, language, isDark }: ChatProps): JSX.Element {
             onRemark={setRemark}
           />
         </div>
-        {log && (
-          <SidePanel title={texts.diagnosis} onClose={() => setLog(null)}>
-            <LogDiagnosis key={log.text} file={log} />
+        {opening && (
+          <SidePanel title={texts.diagnosis} onClose={() => setOpening(null)}>
+            <DoctorPanel opening={opening} />
           </SidePanel>
         )}
       </div>
@@ -261,6 +264,16 @@ function Chat({ page, language, isDark }: ChatProps): JSX.Element {
       />
     </SupportContext>
   );
+}
+
+/** With the words that are meant, and where they stand. */
+function toOpening(it: SupportCase, { conversations, currentId }: State): Opening {
+  const own = currentId === null ? {} : { conversation: currentId };
+  if (it.kind === "failure") return { ...it, ...own };
+  if (it.kind !== "offer") return it;
+  const turns = conversations.find(({ id }) => id === currentId)?.turns ?? [];
+  const question = turns.find(({ id }) => id === turns.find((turn) => turn.id === it.answerId)?.parent);
+  return { kind: "offer", text: question?.content ?? "", request_id: it.requestId, ...own };
 }
 
 const DRAWER_STYLES = { body: { padding: 0 } };

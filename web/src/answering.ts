@@ -11,6 +11,7 @@ export const TRANSPORT_CHOICES = ["auto", "websocket", "sse", "poll"] as const;
 export type TransportChoice = (typeof TRANSPORT_CHOICES)[number];
 
 const REDRAW_EVERY_MS = 60; // faster than text can be read, slow enough for a weak machine
+const LOOK_AFTER_MS = 1_000; // the person may try again at once
 const REDRAW_HIDDEN_MS = 500; // nobody looks
 
 export type Answering = (conversationId: string, answerId: string, begin: ChatBody | Running) => Promise<void>;
@@ -40,6 +41,7 @@ export function useAnswers(choice: TransportChoice, dispatch: Dispatch<Action>, 
       await inBatches(events, (batch, isFirst) => {
         dispatch({ type: "received", conversationId, answerId, events: batch, at: Date.now() });
         if (isFirst || batch.some(isTerminal)) onChange();
+        if (batch.some(({ type }) => type === "error")) lookQuietly();
       });
       if (running.current.get(conversationId) === abort) running.current.delete(conversationId);
     },
@@ -60,6 +62,11 @@ async function inBatches(
     take(batch, isFirst);
     isFirst = false;
   }
+}
+
+/** What the browser itself sees of the trouble is there when somebody asks. */
+function lookQuietly(): void {
+  setTimeout(() => void import("./doctor/selftest").then((it) => it.quietSelfTest()), LOOK_AFTER_MS);
 }
 
 function redrawEvery(): number {

@@ -1,6 +1,6 @@
 /** What can be typed after a slash. Knows names and how they are found, not what they do. */
 
-export const COMMANDS = ["new", "system", "settings", "export", "clear", "retry", "theme", "help"] as const;
+export const COMMANDS = ["new", "system", "settings", "export", "clear", "retry", "theme", "doctor", "help"] as const;
 export type CommandName = (typeof COMMANDS)[number];
 
 export interface Command {

@@ -20,6 +20,7 @@ export function usePlace(currentId: string | null, isLoaded: boolean, visit: (id
   useEffect(() => {
     if (!isLoaded) return undefined;
     const follow = (): void => {
+      if (location.hash.startsWith("#/doctor")) return; // the panel beside the chat, which stays as it is
       const id = idIn(location.hash);
       if (id === told.current) return;
       told.current = id;

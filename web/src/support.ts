@@ -7,7 +7,11 @@ import { createContext, useContext } from "react";
 import type { TextFile } from "./drafts";
 import type { Failure } from "./stream/events";
 
-export type SupportCase = { kind: "failure"; failure: Failure } | { kind: "log"; file: TextFile };
+export type SupportCase =
+  | { kind: "panel" }
+  | { kind: "failure"; failure: Failure }
+  | { kind: "log"; file: TextFile }
+  | { kind: "offer"; answerId: string; requestId: string }; // of a notice in an answer
 
 export const SupportContext = createContext<(it: SupportCase) => void>(() => undefined);
 

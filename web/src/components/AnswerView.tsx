@@ -8,6 +8,7 @@ import { useTexts, type Texts } from "../i18n";
 import { Markdown } from "../markdown/Markdown";
 import { toSettings, type Sampling } from "../settings";
 import type { Answer } from "../state";
+import { useSupport } from "../support";
 import { CopyButton } from "./CopyButton";
 import { FailureCard } from "./FailureCard";
 import { Measurements } from "./Measurements";
@@ -49,6 +50,7 @@ function Content({ answer, onRetry }: ContentProps): JSX.Element {
           {remark}
         </p>
       ))}
+      <Offer answer={answer} />
       {progress.name === "failed" && <FailureCard failure={progress.failure} onRetry={onRetry} />}
     </>
   );
@@ -56,11 +58,31 @@ function Content({ answer, onRetry }: ContentProps): JSX.Element {
 
 /** What the reader should know about this answer, each thing once. */
 function remarks({ notices, progress }: Answer, texts: Texts): string[] {
-  const all = notices.map(({ code, detail }) =>
+  const told = notices.filter(({ code }) => code !== OFFERED);
+  const all = told.map(({ code, detail }) =>
     detail.saved === false ? texts.unsavedAnswer(texts.faults[code] ?? code) : (texts.notices[code] ?? code),
   );
   if (progress.name === "done") all.push(texts.reasons[progress.reason]);
   return [...new Set(all)].filter((remark) => remark !== "");
+}
+
+const OFFERED = "diagnosis-offered";
+
+/** The question was a complaint about this program, or a log: help is one press away. */
+function Offer({ answer }: { answer: Answer }): JSX.Element | null {
+  const texts = useTexts();
+  const support = useSupport();
+  const offered = answer.notices.find(({ code }) => code === OFFERED)?.detail;
+  if (!offered) return null;
+  const requestId = typeof offered.request_id === "string" ? offered.request_id : "";
+  return (
+    <p className="notice offered">
+      {texts.offers[String(offered.kind)] ?? texts.offers.complaint}{" "}
+      <Button size="small" onClick={() => support({ kind: "offer", answerId: answer.id, requestId })}>
+        {texts.diagnose}
+      </Button>
+    </p>
+  );
 }
 
 function Footer({ answer, isLast, onAskAgain, onGoOn }: Props): JSX.Element | null {

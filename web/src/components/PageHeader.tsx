@@ -14,6 +14,7 @@ interface Props {
   onLanguage: () => void;
   onMenu: () => void;
   onSettings: () => void;
+  onDoctor: () => void;
 }
 
 const THEME_ICONS = {
@@ -22,15 +23,20 @@ const THEME_ICONS = {
   dark: <MoonOutlined />,
 };
 
-export const PageHeader = memo(({ server, theme, onTheme, onLanguage, onMenu, onSettings }: Props): JSX.Element => {
+export const PageHeader = memo(({ server, theme, onTheme, onLanguage, onMenu, onSettings, onDoctor }: Props): JSX.Element => {
   const texts = useTexts();
   const state = texts.states[server.readiness.name];
   return (
     <header className="page-header">
       <Button className="menu-button" type="text" icon={<MenuOutlined />} aria-label={texts.openChats} onClick={onMenu} />
-      <span className={`dot ${server.readiness.name}`} title={state}>
-        <span className="for-screen-readers">{state}</span>
-      </span>
+      <Button
+        className="dot-button"
+        type="text"
+        icon={<span className={`dot ${server.readiness.name}`} />}
+        aria-label={texts.openDoctor(state)}
+        title={texts.openDoctor(state)}
+        onClick={onDoctor}
+      />
       <h1 title={server.model ?? ""}>{server.model ?? texts.unknownModel}</h1>
       <Button type="text" title={texts.languageHint} lang={texts.htmlLang === "en" ? "zh-CN" : "en"} onClick={onLanguage}>
         {texts.language}

@@ -8,7 +8,7 @@ export function Commands({ commands }: { commands: readonly string[] }): JSX.Ele
   const text = commands.join("\n");
   return (
     <div className="commands">
-      <pre tabIndex={0}>
+      <pre>
         <code>{text}</code>
       </pre>
       <CopyButton text={text} />

@@ -17,11 +17,7 @@ import { useWords } from "./words";
 export function Dialogue({ control }: { control: CaseControl }): JSX.Element {
   const words = useWords();
   const { view, busy, pending, failure, retry } = control;
-  const end = useRef<HTMLDivElement>(null);
-  const length = view.items.length + Number(pending !== null) + Number(failure !== null);
-  useEffect(() => {
-    end.current?.scrollIntoView?.({ block: "nearest" });
-  }, [length, busy]);
+  const stamp = `${view.items.length} ${pending !== null} ${failure !== null} ${busy}`;
   return (
     <div className="dialogue" role="log" aria-label={words.views.dialogue}>
       {!view.isSaved && <Alert type="warning" title={words.notSaved} />}
@@ -34,15 +30,22 @@ export function Dialogue({ control }: { control: CaseControl }): JSX.Element {
         </div>
       )}
       {busy === "turn" && (
-        <p className="working" role="status">
+        <output className="working">
           <span className="pulse" aria-hidden /> {words.working}
-        </p>
+        </output>
       )}
       {view.state === "watching" && busy !== "turn" && <Outcome send={control.send} />}
       {failure && <Broken failure={failure} retry={retry} />}
-      <div ref={end} />
+      <EndInSight key={stamp} />
     </div>
   );
+}
+
+/** Drawn anew whenever something was added: the newest is in sight. */
+function EndInSight(): JSX.Element {
+  const end = useRef<HTMLDivElement>(null);
+  useEffect(() => end.current?.scrollIntoView({ block: "nearest" }), []);
+  return <div ref={end} />;
 }
 
 function Shown({ item, control }: { item: Item; control: CaseControl }): JSX.Element | null {

@@ -11,7 +11,7 @@ import { Incidents } from "./Incidents";
 import { byLayer, type Looked } from "./layers";
 import { LayerDots } from "./LayerDots";
 import { LogInput } from "./LogInput";
-import type { Opening } from "./opening";
+import { rememberCase, type Opening } from "./opening";
 import { Start } from "./Start";
 import type { TurnBody } from "./support_stream";
 import { useCase, type CaseControl } from "./use_case";
@@ -22,14 +22,13 @@ const VIEWS = ["dialogue", "checks", "incidents"] as const;
 type View = (typeof VIEWS)[number];
 
 const DRAFT = "doctor.draft";
-const CASE = "doctor.case";
 
 export default function DoctorPanel({ opening }: { opening: Opening }): JSX.Element {
   const words = useWords();
   const [view, setView] = useState<View>("dialogue");
   const selfTest = useSelfTest();
   const examination = useExamination(selfTest);
-  const control = useCase(words.language, rememberCase);
+  const control = useCase(words.language, noteCase);
   const [draft, setDraft] = useState(() => readStored(DRAFT) ?? "");
   useEffect(() => writeStored(DRAFT, draft || null), [draft]);
   const say = useSaying(control, selfTest);
@@ -87,22 +86,8 @@ export default function DoctorPanel({ opening }: { opening: Opening }): JSX.Elem
   );
 }
 
-/** Of this tab: a page that is loaded again shows it again. */
-function rememberCase(id: string | null): void {
-  try {
-    if (id === null) sessionStorage.removeItem(CASE);
-    else sessionStorage.setItem(CASE, id);
-  } catch {
-    // without storage the address of the case still leads back to it
-  }
-}
-
-export function rememberedCase(): string | null {
-  try {
-    return sessionStorage.getItem(CASE);
-  } catch {
-    return null;
-  }
+function noteCase(id: string | null): void {
+  rememberCase(id ?? "");
 }
 
 /** A first turn carries what the browser found, when that is there in time. */
@@ -133,8 +118,8 @@ function useOpening(opening: Opening, control: CaseControl, say: (turn: TurnBody
       restart();
       say(turn);
     } else {
-      const id = opening.kind === "case" ? opening.id : isFirst ? rememberedCase() : null;
-      if (id !== null) open(id);
+      if (isFirst) noteCase(null);
+      if (opening.kind === "case") open(opening.id);
     }
   }, [opening, open, restart, run, say]);
 }
@@ -149,8 +134,8 @@ function turnOf(opening: Opening): TurnBody | undefined {
     case "log":
       return { text: opening.file.text };
     case "offer": {
-      const { text, request_id, conversation } = opening;
-      return { text, request_id, conversation };
+      const { kind: _, ...turn } = opening;
+      return turn;
     }
     case "panel":
     case "case":

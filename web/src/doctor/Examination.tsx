@@ -65,7 +65,7 @@ export function Examination({ state, selfTest, onTalk }: Props): JSX.Element {
   return (
     <div className="examination">
       <div className="bar">
-        <p role="status">
+        <output>
           {isRunning
             ? words.summaryRunning(done, links.length)
             : wrong > 0
@@ -73,7 +73,7 @@ export function Examination({ state, selfTest, onTalk }: Props): JSX.Element {
               : links.length > 0
                 ? words.summaryAllWell(done)
                 : words.checksHint}
-        </p>
+        </output>
         <Button type="primary" loading={isRunning} onClick={state.run}>
           {state.report ? words.runAgain : words.runChecks}
         </Button>

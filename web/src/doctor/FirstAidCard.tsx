@@ -53,13 +53,13 @@ export function FirstAidCard({ aid, isKept }: { aid: FirstAid; isKept: boolean }
 export function Back({ onGoOn }: { onGoOn: () => void }): JSX.Element {
   const words = useWords();
   return (
-    <div className="end fixed" role="status">
+    <output className="end fixed">
       <CheckCircleFilled aria-hidden />
       <strong>{words.aidBack}</strong>
       <span>{words.aidBackHint}</span>
       <Button size="small" onClick={onGoOn}>
         {words.aidGoOn}
       </Button>
-    </div>
+    </output>
   );
 }

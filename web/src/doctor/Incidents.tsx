@@ -16,7 +16,7 @@ export function Incidents({ onTalk }: { onTalk: (fault: string) => void }): JSX.
   if (incidents.length === 0) return <p className="soft">{words.noIncidents}</p>;
   return (
     <>
-      <p role="status">{words.incidentsOpen(incidents.filter(({ closed }) => closed === 0).length)}</p>
+      <output>{words.incidentsOpen(incidents.filter(({ closed }) => closed === 0).length)}</output>
       <ul className="incidents">
         {incidents.map((incident) => (
           <Shown key={incident.id} incident={incident} onTalk={onTalk} />

@@ -2,7 +2,7 @@
 
 import { PaperClipOutlined, SendOutlined } from "@ant-design/icons";
 import { Button } from "antd";
-import { useRef, useState, type DragEvent, type JSX, type KeyboardEvent } from "react";
+import { useEffect, useRef, useState, type JSX, type KeyboardEvent, type RefObject } from "react";
 import { readTextFile } from "../text_file";
 import { useWords } from "./words";
 
@@ -18,7 +18,6 @@ const MOST_ROWS = 10;
 
 export function LogInput({ placeholder, isBusy, draft, onDraft, onSend }: Props): JSX.Element {
   const words = useWords();
-  const [isOver, setIsOver] = useState(false);
   const [remark, setRemark] = useState("");
   const file = useRef<HTMLInputElement>(null);
   const submit = (): void => {
@@ -34,13 +33,8 @@ export function LogInput({ placeholder, isBusy, draft, onDraft, onSend }: Props)
     setRemark("");
     onDraft(draft.trim() === "" ? read.text : `${draft.trimEnd()}\n\n${read.text}`);
   };
-  const drop = (event: DragEvent): void => {
-    event.preventDefault();
-    event.stopPropagation(); // the chat takes files that are dropped anywhere else
-    dispatchEvent(new globalThis.DragEvent("dragleave"));
-    setIsOver(false);
-    void take(event.dataTransfer.files);
-  };
+  const form = useRef<HTMLFormElement>(null);
+  const isOver = useDropOn(form, (files) => void take(files));
   const onKeyDown = (event: KeyboardEvent): void => {
     if (event.key !== "Enter" || event.shiftKey || event.nativeEvent.isComposing || event.keyCode === 229) return;
     event.preventDefault();
@@ -49,12 +43,7 @@ export function LogInput({ placeholder, isBusy, draft, onDraft, onSend }: Props)
   return (
     <form
       className={isOver ? "log-input over" : "log-input"}
-      onDragOver={(event) => {
-        event.preventDefault();
-        setIsOver(true);
-      }}
-      onDragLeave={() => setIsOver(false)}
-      onDrop={drop}
+      ref={form}
       onSubmit={(event) => {
         event.preventDefault();
         submit();
@@ -76,7 +65,7 @@ export function LogInput({ placeholder, isBusy, draft, onDraft, onSend }: Props)
           title={words.addLog}
           onClick={() => file.current?.click()}
         />
-        <span role="status">{remark}</span>
+        <output>{remark}</output>
         <Button
           type="primary"
           htmlType="submit"
@@ -99,4 +88,37 @@ export function LogInput({ placeholder, isBusy, draft, onDraft, onSend }: Props)
       />
     </form>
   );
+}
+
+/** True while a file is held over the element. The chat takes what is dropped anywhere else. */
+function useDropOn(zone: RefObject<HTMLElement | null>, take: (files: FileList | undefined) => void): boolean {
+  const [isOver, setIsOver] = useState(false);
+  const latest = useRef(take);
+  useEffect(() => {
+    latest.current = take;
+  });
+  useEffect(() => {
+    const over = (event: DragEvent): void => {
+      event.preventDefault();
+      setIsOver(true);
+    };
+    const leave = (): void => setIsOver(false);
+    const drop = (event: DragEvent): void => {
+      event.preventDefault();
+      event.stopPropagation();
+      dispatchEvent(new DragEvent("dragleave")); // the chat had seen it come
+      setIsOver(false);
+      latest.current(event.dataTransfer?.files);
+    };
+    const element = zone.current;
+    element?.addEventListener("dragover", over);
+    element?.addEventListener("dragleave", leave);
+    element?.addEventListener("drop", drop);
+    return () => {
+      element?.removeEventListener("dragover", over);
+      element?.removeEventListener("dragleave", leave);
+      element?.removeEventListener("drop", drop);
+    };
+  }, [zone]);
+  return isOver;
 }

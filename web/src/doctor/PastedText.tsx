@@ -26,7 +26,7 @@ export function PastedText({ text, lines, cited }: Props): JSX.Element {
   const beyond = cited.filter((line) => line.line_in_part > all.length);
   return (
     <div className="pasted">
-      <ol id={id} tabIndex={0} aria-label={words.pastedLines(Math.max(lines, all.length))}>
+      <ol id={id} aria-label={words.pastedLines(Math.max(lines, all.length))}>
         {all.map((line, at) =>
           isShown(at + 1) ? (
             // lines never change their place

@@ -166,7 +166,7 @@ export function End({ item: { state, verifiedBy }, canUndo, send }: EndProps): J
   const words = useWords();
   if (state === "fixed") {
     return (
-      <div className="end fixed" role="status">
+      <output className="end fixed">
         <CheckCircleFilled aria-hidden />
         <strong>{verifiedBy === "person" ? words.fixedByPerson : words.fixedByChecks}</strong>
         {canUndo && (
@@ -174,13 +174,13 @@ export function End({ item: { state, verifiedBy }, canUndo, send }: EndProps): J
             {words.undo}
           </Button>
         )}
-      </div>
+      </output>
     );
   }
   return (
-    <div className={`end ${state}`} role="status">
+    <output className={`end ${state}`}>
       {state === "no_fault" ? <SmileOutlined aria-hidden /> : <InfoCircleOutlined aria-hidden />}
       <strong>{state === "no_fault" ? words.noFault : words.handedOver}</strong>
-    </div>
+    </output>
   );
 }

@@ -144,14 +144,16 @@ function replaced<T extends { check: string; status: ShownStatus }>(all: T[], on
 /** Each line where it was pasted; the server shortens long texts, then the line stands under the message. */
 function withCited(items: readonly Item[], lines: CitedLine[]): readonly Item[] {
   const texts = items.filter((item) => item.kind === "heard" && item.text !== "") as ItemOf<"heard">[];
-  const isIn = (text: string, line: CitedLine): boolean =>
-    text.split("\n")[line.line_in_part - 1]?.includes(line.text.trim().slice(0, 80)) ?? false;
   const homeOf = (line: CitedLine): Item | undefined =>
     texts.findLast(({ text }) => isIn(text, line)) ?? texts[line.part] ?? texts.at(-1);
   return items.map((item) => {
     const mine = item.kind === "heard" ? lines.filter((line) => homeOf(line) === item) : [];
     return item.kind === "heard" && mine.length > 0 ? { ...item, cited: [...item.cited, ...mine] } : item;
   });
+}
+
+function isIn(text: string, line: CitedLine): boolean {
+  return text.split("\n")[line.line_in_part - 1]?.includes(line.text.trim().slice(0, 80)) ?? false;
 }
 
 /** What the person may press now: the last question or remedy of a turn that has ended. */

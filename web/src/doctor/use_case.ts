@@ -90,8 +90,8 @@ export function useCase(language: "zh" | "en", onId: (id: string | null) => void
           id.current = wanted;
           tell.current(wanted);
           dispatch({ type: "reset", events: whole.events });
-          if (whole.running) void read(null, (signal) => follow(wanted, whole.next, { signal }));
-          else setBusy("no");
+          if (whole.running) return read(null, (signal) => follow(wanted, whole.next, { signal }));
+          return setBusy("no");
         },
         (error: unknown) => {
           setBusy("no");

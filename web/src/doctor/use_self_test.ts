@@ -36,6 +36,7 @@ export function useSelfTest(): SelfTesting {
   );
   const run = useCallback(() => {
     setIsRunning(true);
+    setIsBack(false);
     const onFound = (finding: Finding): void => note(finding.check, finding);
     const running = selfTest({ onBegin: (check) => note(check, null), onFound }).then(async (findings) => {
       setIsRunning(false);
@@ -53,12 +54,10 @@ export function useSelfTest(): SelfTesting {
   const awaited = aid?.probe;
   useEffect(() => {
     if (awaited === undefined) return undefined;
-    setIsBack(false);
     const timer = setInterval(() => {
       void selfTest({ only: [awaited] }).then((findings) => {
         if (findings.some(isWrong)) return undefined;
-        setIsBack(true);
-        return run();
+        return run().then((all) => setIsBack(!all.some(isWrong)));
       });
     }, LOOK_MS);
     return () => clearInterval(timer);
