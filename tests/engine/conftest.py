@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import count
+from math import inf
 
 import pytest
 
@@ -77,7 +78,7 @@ def bench() -> Callable[..., Bench]:
         default_max_tokens: int | None = None,
     ) -> Bench:
         backend = ScriptedBackend(script, n_ctx=n_ctx, n_slots=n_slots, reply=reply)
-        policy = policy or Policy(alone_tokens=64, shared_tokens=16)
+        policy = policy or Policy(inf, 64, inf, 16)
         return Bench(backend, policy, default_max_tokens)
 
     return build

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from math import inf
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from qwell.backends import Cancelled
 from qwell.backends.scripted import Script
 from qwell.engine.interruption import Interruption
+from qwell.engine.scheduler import Policy
 
 Build = Callable[..., Any]
 
@@ -93,7 +95,7 @@ def test_what_costs_nobody_anything_is_always_allowed(interruption: Interruption
 
 
 def test_a_long_step_of_the_engine_ends_and_the_others_are_answered(bench: Build) -> None:
-    b = bench(Script(prompt_delay_s=0.2))
+    b = bench(Script(prompt_delay_s=0.2), policy=Policy(inf, 64, inf, 64))
     b.ask("long", "x" * 150)
     b.ask("short", "hi")
     stopped = threading.Event()
@@ -103,7 +105,7 @@ def test_a_long_step_of_the_engine_ends_and_the_others_are_answered(bench: Build
             if b.engine.interrupt("long"):
                 stopped.set()
 
-    thread = threading.Thread(target=stop)
+    thread = threading.Thread(target=stop, daemon=True)
     thread.start()
     n_steps = b.engine.n_steps
     b.step()

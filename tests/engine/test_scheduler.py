@@ -1,5 +1,7 @@
 """Slots are chosen for what they hold; no prompt stops the others."""
 
+from math import inf
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,7 +14,7 @@ from qwell.engine.transcript import Transcript
 from qwell.text import Tokenizer
 
 TOKENIZER = Tokenizer.byte_level()
-POLICY = Policy(alone_tokens=64, shared_tokens=16, min_copied=4)
+POLICY = Policy(inf, 64, inf, 16, min_copied=4)
 
 
 def sequence(name: str, ids: list[int]) -> Sequence:
@@ -113,6 +115,27 @@ def test_alone_a_prompt_gets_the_whole_budget() -> None:
     assert not chunk.want_logits
 
 
+def test_two_prompts_share_short_steps() -> None:
+    scheduler = Scheduler(2, POLICY)
+    admitted(scheduler, "long", [1] * 100)
+    admitted(scheduler, "short", [2] * 5)
+    sizes = {s.request.id: len(chunk.tokens) for s, chunk in scheduler.plan()}
+    assert sizes == {"short": 5, "long": 11}
+
+
+def test_a_slow_machine_reads_less_in_a_step() -> None:
+    policy = Policy(alone_s=1.0, shared_s=0.1)
+    fast, slow = Scheduler(2, policy), Scheduler(2, policy)
+    for scheduler, token_s in ((fast, 0.001), (slow, 0.01)):
+        admitted(scheduler, "prompt", [1] * 2000)
+        rows = scheduler.plan()
+        scheduler.note(rows, token_s * len(rows[0][1].tokens))
+        read_all(answering := admitted(scheduler, "answer", [2] * 5))
+        answering.ids.append(9)
+    sizes = [len(scheduler.plan()[1][1].tokens) for scheduler in (fast, slow)]
+    assert sizes == [pytest.approx(100, abs=2), pytest.approx(10, abs=1)]
+
+
 def test_answering_rows_come_first_and_bound_the_prompts() -> None:
     scheduler = Scheduler(2, POLICY)
     admitted(scheduler, "prompt", [1] * 100)
@@ -131,8 +154,9 @@ def test_every_prompt_gets_a_share_in_every_step(lengths: list[int]) -> None:
     for i, n in enumerate(lengths):
         admitted(scheduler, str(i), [i] * n)
     sizes = {s.request.id: len(chunk.tokens) for s, chunk in scheduler.plan()}
-    assert sum(sizes.values()) == min(64, sum(lengths))
-    fair = 64 // len(lengths)
+    budget = 64 if len(lengths) == 1 else 16
+    assert sum(sizes.values()) == min(budget, sum(lengths))
+    fair = budget // len(lengths)
     assert all(sizes[str(i)] >= min(n, fair) for i, n in enumerate(lengths))
 
 

@@ -120,11 +120,13 @@ class Engine:
             self._admit()
         rows = self._scheduler.plan()
         sizes = [(sequence.request.id, len(chunk.tokens)) for sequence, chunk in rows]
+        began = self._clock()
         try:
             with self._interruption.step(sizes):
                 results = self._forward([chunk for _, chunk in rows])
         except Cancelled:
             return self._taken()  # nothing was appended: the same rows come again
+        self._scheduler.note(rows, self._clock() - began)
         for (sequence, chunk), result in zip(rows, results, strict=True):
             self._advance(sequence, chunk, result)
         self.n_steps += 1

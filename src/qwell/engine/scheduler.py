@@ -2,7 +2,7 @@
 
 Every conversation in progress gets a row in every step: one token if it is answering, a fair
 share of the budget if its prompt is still being read. So one long prompt delays the others by
-a bounded amount, and never stops them.
+a bounded time, whatever this machine's speed (pace.py), and never stops them.
 """
 
 from __future__ import annotations
@@ -12,21 +12,24 @@ from collections.abc import Sequence as Items
 from dataclasses import dataclass
 
 from qwell.backends import Chunk
+from qwell.engine.pace import Pace
 from qwell.engine.sequence import Sequence
 from qwell.engine.slot import Slot
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """Bounds of one step, in tokens.
+    """Bounds of one step, in seconds that it should take and tokens of prompts.
 
-    alone_tokens   of prompts when no answer waits for its next token
-    shared_tokens  of prompts while others are answering
-    min_copied     shared prefix below which copying it from another slot does not pay
+    alone       of a prompt when nobody else has work
+    shared      of prompts while others wait for their next token: what they see as a pause
+    min_copied  tokens of a shared prefix below which copying it from another slot does not pay
     """
 
+    alone_s: float = 1.0
     alone_tokens: int = 512
-    shared_tokens: int = 128
+    shared_s: float = 0.1
+    shared_tokens: int = 512
     min_copied: int = 16
 
 
@@ -62,6 +65,7 @@ class Scheduler:
         self.paused: list[Sequence] = []
         self.slots = [Slot(i) for i in range(n_slots)]
         self._policy = policy
+        self._pace = Pace()
         self._uses = 0
 
     @property
@@ -115,13 +119,24 @@ class Scheduler:
         answering = [s for s in self.running if s.n_pending == 1]
         reading = sorted((s for s in self.running if s.n_pending > 1), key=lambda s: s.n_pending)
         rows = [(s, s.chunk(1)) for s in answering]
-        left = self._policy.shared_tokens if answering else self._policy.alone_tokens
+        left = self._budget(is_alone=len(self.running) == 1)
         for done, sequence in enumerate(reading):
             share = max(1, left // (len(reading) - done))
             chunk = sequence.chunk(share)
             rows.append((sequence, chunk))
             left -= len(chunk.tokens)
         return rows
+
+    def _budget(self, *, is_alone: bool) -> int:
+        policy = self._policy
+        if is_alone:
+            return self._pace.tokens_within(policy.alone_s, policy.alone_tokens)
+        return self._pace.tokens_within(policy.shared_s, policy.shared_tokens)
+
+    def note(self, rows: Items[tuple[Sequence, Chunk]], took_s: float) -> None:
+        """A step over the rows that were planned took so long."""
+        n_prompt = sum(len(chunk.tokens) for _, chunk in rows if len(chunk.tokens) > 1)
+        self._pace.note(n_prompt, took_s)
 
     def pause(self, sequence: Sequence) -> None:
         """Leave the sequence out of the steps until it is resumed."""
