@@ -92,6 +92,9 @@ class Settings:
         10, "MiB of the log file in the data folder, of which 5 are kept; 0: no file"
     )
     log_prompts: str = _knob("off", "write prompts and answers to the log", choices=("off", "on"))
+    offer_diagnosis: str = _knob(
+        "on", "offer a diagnosis when a chat message is a complaint or a log", choices=("on", "off")
+    )
 
     @property
     def data_path(self) -> Path:

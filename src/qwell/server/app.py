@@ -5,6 +5,7 @@ Knows where everything is mounted, nothing of what it does.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
@@ -29,6 +30,7 @@ from qwell.server import (
     fault_page,
     health,
     metrics,
+    offering,
     openai,
     page,
     responses,
@@ -113,6 +115,7 @@ def create_app(
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     await app.state.worker.start()
+    preparing = asyncio.create_task(asyncio.to_thread(offering.prepare))
     app.state.keeper.start()
     room: DoctorRoom = app.state.doctor
 
@@ -124,6 +127,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with lag_observed(note_lag), room.watching() if app.state.watched else nullcontext():
             yield
     finally:
+        await preparing
         await app.state.support.close()
         await app.state.streams.close(grace_s=0)
         await app.state.keeper.close()

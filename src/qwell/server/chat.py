@@ -36,6 +36,7 @@ async def _open(request: Request, body: ChatIn) -> Stream:
         body,
         request_id=request_id_of(request.scope),
         grace_s=RESUME_GRACE_S,
+        offers=request.app.state.settings.offer_diagnosis == "on",
     )
 
 

@@ -83,6 +83,7 @@ class _Conversation:
                     frame,
                     request_id=self._next_request_id(),
                     grace_s=RESUME_GRACE_S,
+                    offers=self._socket.app.state.settings.offer_diagnosis == "on",
                 )
                 self._follow(stream, 0)
             case ResumeFrame():

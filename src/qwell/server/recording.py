@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 
 from qwell.core import Delta, Done, Event, Failed, Message, Notice, Request, event_to_dict
 from qwell.errors import QwellError
+from qwell.server.offering import Offering
 from qwell.server.schemas import ChatIn, ConversationSettings
-from qwell.server.streams import Stream, Streams
+from qwell.server.streams import Recorder, Stream, Streams
 from qwell.store import StoreKeeper
 from qwell.store.records import Turn
 
@@ -34,16 +35,27 @@ _CALLERS = {
 
 
 async def open_answer(
-    streams: Streams, keeper: StoreKeeper, body: ChatIn, *, request_id: str, grace_s: float
+    streams: Streams,
+    keeper: StoreKeeper,
+    body: ChatIn,
+    *,
+    request_id: str,
+    grace_s: float,
+    offers: bool = False,
 ) -> Stream:
     """Start an answer, stored where it belongs to a conversation.
 
+    offers: a question that is plainly a complaint, or a log, gets an offer of a diagnosis.
     Raises QwellError as Streams.open does, and for a conversation or message that is unknown,
     whose ids are taken or that is full.
     """
     request = body.to_core(request_id)
+
+    def offering(inner: Recorder | None) -> Recorder | None:
+        return Offering(body.messages[-1].content, request_id, inner) if offers else inner
+
     if body.conversation is None:
-        return streams.open(request, grace_s=grace_s)
+        return streams.open(request, grace_s=grace_s, recorder=offering(None))
     turn = _turn(body, request_id)
     recorder: Recording | Unsaved
     try:
@@ -55,7 +67,7 @@ async def open_answer(
             raise
         recorder = Unsaved(error)
     try:
-        recorded = _Continued(_begun(body), recorder)
+        recorded = offering(_Continued(_begun(body), recorder))
         return streams.open(request, grace_s=grace_s, names=_names(turn), recorder=recorded)
     except QwellError as refused:
         await recorder.refuse(refused)
