@@ -12,7 +12,7 @@ BIN    := .venv/bin
 NATIVE_SOURCES := pyproject.toml CMakeLists.txt $(shell find native -type f)
 WEB_SOURCES    := $(shell find web -type f -not -path '*/node_modules/*' -not -path '*/dist/*')
 
-.PHONY: help run setup web check audit test bench chaos clean
+.PHONY: help run setup web check audit test bench chaos image clean
 .DELETE_ON_ERROR:
 
 help:
@@ -24,6 +24,7 @@ help:
 	@echo 'make bench   measure this machine against llama.cpp on the same weights'
 	@echo 'make chaos   kill, stop and disconnect 200 times under load; writes docs/reports/chaos.md'
 	@echo 'make web     build the page'
+	@echo 'make image   build the container image with docker, podman or buildah'
 	@echo 'make clean   remove what was built; .venv and downloaded models stay'
 
 run: .venv/.installed web
@@ -49,7 +50,8 @@ audit: .venv/.installed-dev web/node_modules/.installed
 	$(BIN)/python scripts/audit.py --strict
 
 test: setup check
-	scripts/debian_packages.sh chromium fonts-noto-cjk postgresql zsh fish g++-aarch64-linux-gnu qemu-user
+	scripts/debian_packages.sh chromium fonts-noto-cjk postgresql zsh fish g++-aarch64-linux-gnu qemu-user \
+	    podman runc debootstrap nginx-light systemd
 	scripts/with_node.sh npm --prefix web test
 	$(BIN)/pytest $(ARGS)
 
@@ -58,6 +60,9 @@ bench: .venv/.installed-dev
 
 chaos: .venv/.installed-dev
 	$(BIN)/python -m qwell.bench.chaos --events 200 --seed 1 --report docs/reports/chaos.md
+
+image:
+	scripts/build_image.sh $(ARGS)
 
 clean:
 	rm -rf build dist src/qwell/server/static web/node_modules
