@@ -69,12 +69,12 @@ def _treated(look: Look, fault: Fault, remedy: Remedy, *, consent: bool) -> tupl
         answer = system.http(path, method="POST", body=body, timeout_s=_PATIENCE_S)
         found = answer.json()
         return str(found.get("result", "failed")), str(found.get("because", found.get("fix", "")))
-    practice = Practice(look, _Hands(system.settings), Journal(system.settings.data_path))
+    practice = Practice(look, LocalHands(system.settings), Journal(system.settings.data_path))
     done = practice.treat(fault, remedy, consent=consent)
     return done.result, done.because
 
 
-class _Hands(NoServer):
+class LocalHands(NoServer):
     """Without a server the model is fetched and packed by a command, as a start would do it."""
 
     def __init__(self, settings: Settings) -> None:

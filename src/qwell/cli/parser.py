@@ -9,6 +9,7 @@ from typing import Any
 
 import qwell
 from qwell.cli import (
+    backup,
     bench,
     bundle,
     chat,
@@ -20,6 +21,7 @@ from qwell.cli import (
     models,
     pull,
     serve,
+    support,
     version,
 )
 from qwell.config import Settings
@@ -45,8 +47,10 @@ def build_parser() -> argparse.ArgumentParser:
     _add_health(commands)
     _add_doctor(commands)
     _add_diagnose(commands)
+    _add_support(commands)
     _add_explain(commands)
     _add_bundle(commands)
+    _add_backup(commands)
     _add_bench(commands)
     _add_version(commands)
     _add_completion(commands)
@@ -136,6 +140,18 @@ def _add_diagnose(commands: Any) -> None:
     command.add_argument("--lang", choices=("zh", "en"), help="language (default: the terminal's)")
 
 
+def _add_support(commands: Any) -> None:
+    about = "be led from a complaint or a log to a verified fix"
+    command = _command(commands, "support", support.run, about)
+    _add_settings(command, _OF_THE_DOCTOR)
+    command.add_argument("file", nargs="?", help="text to begin with; - is standard input")
+    command.add_argument("--url", help="address of the server (default: from host and port)")
+    command.add_argument("--case", help="go on with this case")
+    command.add_argument("--undo", action="store_true", help="take back what fixed --case")
+    command.add_argument("--json", action="store_true", help="print events as lines of JSON")
+    command.add_argument("--lang", choices=("zh", "en"), help="language (default: the terminal's)")
+
+
 def _add_explain(commands: Any) -> None:
     command = _command(commands, "explain", explain.run, "explain a fault: cause, signs, cure")
     command.add_argument("fault", nargs="?", help="id of a fault (default: list all)")
@@ -149,6 +165,21 @@ def _add_bundle(commands: Any) -> None:
     _add_settings(command, _OF_THE_DOCTOR)
     command.add_argument("--url", help="address of the server (default: from host and port)")
     command.add_argument("--output", default=".", help="folder for the file (default: this one)")
+
+
+def _add_backup(commands: Any) -> None:
+    command = _command(
+        commands, "backup", backup.run_backup, "copy all conversations into a file, while serving"
+    )
+    _add_settings(command, ("data_dir", "database_url"))
+    command.add_argument(
+        "file", nargs="?", default=".", help="new file, or a folder for one (default: this one)"
+    )
+    command = _command(
+        commands, "restore", backup.run_restore, "put a backup in the place of all conversations"
+    )
+    _add_settings(command, ("data_dir", "database_url"))
+    command.add_argument("file", help="what `qwell backup` has made")
 
 
 def _add_bench(commands: Any) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from qwell.doctor.case import Case, Question
 from qwell.doctor.catalogue import load
 from qwell.doctor.question_bank import (
+    CLOSEST,
     LOG,
     NONE,
     WHERE,
@@ -103,10 +104,11 @@ def best_question(case: Case, lineup: Lineup) -> Question | None:
     weights = {suspect.id: suspect.p for suspect in lineup.suspects}
     weights[NONE] = max(0.0, 1.0 - sum(weights.values()))
     asked = set(case.asked)
+    compared = any(name.startswith(CLOSEST) for name in asked)
     rated = [
         (_gain(question, weights), question)
         for question in _questions(lineup.suspects)
-        if question.id not in asked
+        if question.id not in asked and not (question.id.startswith(CLOSEST) and compared)
     ]
     if LOG not in asked and not lineup.has_log:
         rated.append((_LOG_TELLS * _entropy(weights.values()) - _LOG_COSTS, ask_for_log()))
