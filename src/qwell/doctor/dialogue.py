@@ -29,6 +29,7 @@ from qwell.errors import QwellError
 
 __all__ = ["MAX_TURNS", "Dialogue", "recover", "refusal"]
 SHOWN_TEXT = 4000  # characters of what was sent, in the event that repeats it
+_FEW_WORDS = 60  # characters that are rather an answer than news
 _AGAIN = " again"  # a question's name with this: it was asked a second time
 # what tells most about a server in the shortest time, whatever the complaint
 BASICS = (
@@ -144,7 +145,7 @@ class Dialogue:
         self._case.add_text(text)
         self._case.take(said.findings)
         after = line_up(self._case)
-        if text and not choice and self._asks_again(question, text, before, after):
+        if text and not choice and self._asks_again(question, text, after):
             return
         self._tell_cited(before, after)
         if text or said.findings:
@@ -159,10 +160,10 @@ class Dialogue:
         return "" if said.choice else chosen(text, question)
 
     def _opening(self, text: str, choice: str) -> str:
-        if not self._scene.clinic.has_patient:
-            return "opening_away"
         if not text or choice:
             return "heard"
+        if not self._scene.clinic.has_patient:
+            return "opening_away"
         if self._case.texts:
             return "again"
         return "opening_log" if has_log(text) else "opening"
@@ -172,16 +173,16 @@ class Dialogue:
         labels = {place.id: place.label for place in PLACES}
         return labels[choice].text_in(self._case.language) if choice != UNSURE else ""
 
-    def _asks_again(
-        self, question: Question | None, text: str, before: Lineup, after: Lineup
-    ) -> bool:
-        """Once more, where words are none of the choices and bring nothing new.
+    def _asks_again(self, question: Question | None, text: str, after: Lineup) -> bool:
+        """Once more, where a few words are none of the choices and settle nothing.
 
         What the model makes of them is a hint, and no more.
         """
         if question is None or not question.id.startswith((IS_IT, CLOSEST)):
             return False
-        if question.id + _AGAIN in self._case.asked or not _is_same(before, after):
+        is_news = len(text) > _FEW_WORDS or "\n" in text
+        is_settled = isinstance(next_move(self._case, after), Name)
+        if is_news or is_settled or question.id + _AGAIN in self._case.asked:
             return False
         self._case.asked.append(question.id + _AGAIN)
         labels = [choice.label.text_in(self._case.language) for choice in question.choices]
@@ -324,12 +325,6 @@ def recover(file: CaseFile) -> None:
             "fix": "send it again",
             "request_id": "",
         },
-    )
-
-
-def _is_same(before: Lineup, after: Lineup) -> bool:
-    return [s.id for s in before.suspects] == [s.id for s in after.suspects] and (
-        before.has_log == after.has_log
     )
 
 
