@@ -4,6 +4,7 @@
  */
 
 import { useCallback, useMemo } from "react";
+import type { SamplingIn } from "./api_types";
 import { useStored } from "./stored";
 
 export const SAMPLING = {
@@ -19,9 +20,9 @@ export type SamplingName = keyof typeof SAMPLING;
 export const SAMPLING_NAMES = Object.keys(SAMPLING) as SamplingName[];
 export const MAX_TOKENS = { min: 1, max: 131_072, step: 1 } as const;
 
-export type Sampling = Partial<Record<SamplingName, number>>;
+export type Sampling = Pick<{ [name in keyof SamplingIn]: number }, SamplingName>;
 
-/** In the server's words. What is absent is left to the model and the server. */
+/** ConversationSettings, in the server's words. What is absent is left to the model and the server. */
 export interface AnswerSettings {
   system: string;
   sampling: Sampling;

@@ -3,7 +3,7 @@
 import type { TextFile } from "./drafts";
 
 export const MAX_FILE_BYTES = 512 * 1024; // far more than a small model reads
-const ENCODINGS = ["utf-8", "utf-16le", "gb18030"] as const;
+const ENCODINGS = ["utf-8", "gb18030"] as const;
 
 /** "large": too much to send; "binary": no text in it. */
 export type Unreadable = "large" | "binary";

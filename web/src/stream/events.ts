@@ -1,39 +1,22 @@
 /** What the server says while it answers. Knows nothing of transports or of the page. */
 
-export type Reason = "stop" | "length" | "repetition" | "cancelled" | "tool_calls";
+import type * as api from "../api_types";
 
-export interface Usage {
-  prompt_tokens: number;
-  cached_tokens: number;
-  completion_tokens: number;
-}
-
-export interface Timings {
-  queue_ms: number;
-  prefill_ms: number;
-  ttft_ms: number;
-  tok_s: number;
-}
+export type Reason = api.DoneEvent["reason"];
+export type Usage = Omit<api.Usage, "dropped_tokens">;
+export type Timings = api.Timings;
 
 /** A fault id and what to do about it. Texts are empty when the page itself noticed the fault. */
-export interface Failure {
-  code: string;
-  title: string;
-  cause: string;
-  fix: string;
-  request_id: string;
+export interface Failure extends api.FailedEvent {
   retry_after_s?: number; // when trying again makes sense
 }
 
-export interface Notice {
-  code: string;
-  detail: Record<string, unknown>;
-}
+export type Notice = api.NoticeEvent;
 
 type Body =
-  | { type: "queued"; position: number; wait_s: number | null }
-  | { type: "loading"; progress: number }
-  | { type: "prefill"; done: number; total: number; cached: number }
+  | ({ type: "queued" } & api.QueuedEvent)
+  | ({ type: "loading" } & api.LoadingEvent)
+  | ({ type: "prefill" } & api.PrefillEvent)
   | { type: "delta"; text: string }
   | ({ type: "notice" } & Notice)
   | { type: "done"; reason: Reason; usage: Usage; timings: Timings }

@@ -3,21 +3,15 @@
  * wire; none knows when to give up or what comes next: that is stream.ts.
  */
 
+import type { ChatIn } from "../api_types";
 import { ask } from "../ask";
 import { parseEvent, toEvent, type StreamEvent } from "./events";
 import { bodyChunks, readSse } from "./sse";
 
-export interface ChatBody {
-  conversation?: string; // where question and answer are stored
-  parent?: string | null; // what the question follows; null begins a branch
-  question?: string;
-  answer?: string;
-  messages: readonly { role: "system" | "user" | "assistant"; content: string }[];
-  sampling?: Record<string, number>;
-  max_tokens?: number;
-  lang?: "en" | "zh"; // of what the server says about failures
-  continue_last?: boolean; // go on with the last message, an answer that was cut
-}
+export type ChatBody = Pick<
+  ChatIn,
+  "conversation" | "parent" | "question" | "answer" | "messages" | "sampling" | "max_tokens" | "continue_last"
+>;
 
 /** Where to begin: a new answer, or the events of a known one from a number on. */
 export type Start = { body: ChatBody } | { stream: string; from: number };

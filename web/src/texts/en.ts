@@ -216,6 +216,7 @@ export const en = {
     "host-not-allowed": "This address is not allowed",
     "html-instead-of-model": "A web page where the model should be",
     "inference-failed": "The engine failed at this answer",
+    "inodes-full": "No more files fit on the disk",
     "insufficient-ram": "Not enough memory",
     "internal-error": "The server made a mistake",
     "invalid-request-body": "The server does not accept this request",

@@ -209,6 +209,7 @@ export const zh: Texts = {
     "host-not-allowed": "此地址未被允许",
     "html-instead-of-model": "模型文件其实是网页",
     "inference-failed": "推理引擎在此回答中出错",
+    "inodes-full": "磁盘已无法容纳更多文件",
     "insufficient-ram": "内存不足",
     "internal-error": "服务器内部出错",
     "invalid-request-body": "服务器不接受此请求",
