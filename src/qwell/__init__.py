@@ -4,6 +4,8 @@ Importing this package loads nothing but the standard library: the doctor must s
 when site-packages is what broke.
 """
 
+__all__ = ["__version__"]
+
 try:
     from qwell._version import __version__  # written when the package is built
 except ModuleNotFoundError:  # a source tree that runs without having been built

@@ -18,6 +18,7 @@ from sqlalchemy import URL, inspect
 
 from qwell.errors import QwellError
 from qwell.store import migrate as migrate_module
+from qwell.store import sqlite_file
 from qwell.store.migrate import SCRIPTS, alembic_config, connected, migrate
 from qwell.store.records import Conversation, Message
 from qwell.store.store import Store
@@ -212,7 +213,7 @@ def test_no_room_for_a_backup_means_no_upgrade(
     def full(source: Path, target: Path) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(migrate_module, "_copy", full)
+    monkeypatch.setattr(sqlite_file, "copy", full)
     with pytest.raises(QwellError, match="No space left") as failed:
         migrate(sqlite_url, newer)
     assert failed.value.fault == "database-migration-failed"

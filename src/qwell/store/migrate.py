@@ -11,7 +11,7 @@ import logging
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 from alembic import command
@@ -23,6 +23,7 @@ from sqlalchemy import URL, Connection, create_engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from qwell.errors import QwellError
+from qwell.store import sqlite_file
 from qwell.store.database import WRITES, connect_arguments, prepare
 from qwell.store.failure import behind, explained, explained_file, place
 
@@ -100,7 +101,7 @@ def _migrate_locked(url: URL, file: Path, scripts: Path) -> None:
         if backup is not None:
             _restore(backup, file)
         elif is_new:
-            _remove_log(file)
+            sqlite_file.remove_log(file)
             file.unlink(missing_ok=True)
         raise
 
@@ -164,7 +165,7 @@ def _back_up(file: Path, revision: str) -> Path:
     """A consistent copy beside the file, also while others read it; older ones go."""
     backup = file.with_name(f"{file.name}.before-{revision}.bak")
     try:
-        _copy(file, backup)
+        sqlite_file.copy(file, backup)
     except (sqlite3.Error, OSError) as error:
         raise QwellError(
             "database-migration-failed",
@@ -181,24 +182,6 @@ def _back_up(file: Path, revision: str) -> Path:
 
 def _restore(backup: Path, file: Path) -> None:
     """Put a copy of the backup in the place of the file; the backup stays."""
-    _remove_log(file)
-    _copy(backup, file)
+    sqlite_file.remove_log(file)
+    sqlite_file.copy(backup, file)
     log.warning("database restored after a failed upgrade", extra={"backup": str(backup)})
-
-
-def _copy(source: Path, target: Path) -> None:
-    """Whole or not at all, under the target's name."""
-    unfinished = target.with_name(f"{target.name}.tmp")
-    unfinished.touch(mode=0o600)
-    try:
-        with closing(sqlite3.connect(source)) as old, closing(sqlite3.connect(unfinished)) as new:
-            old.backup(new)
-        unfinished.replace(target)
-    finally:
-        unfinished.unlink(missing_ok=True)
-
-
-def _remove_log(file: Path) -> None:
-    """The write-ahead log belongs to the file that is going to be replaced."""
-    for part in (Path(f"{file}-wal"), Path(f"{file}-shm")):
-        part.unlink(missing_ok=True)
