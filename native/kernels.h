@@ -116,7 +116,7 @@ struct Block {
   const uint16_t* d;      // [16]
   const uint16_t* m;      // [16], q4 only
   const uint8_t* quants;  // lane vectors
-  const uint8_t* bits;    // one lane vector, q5 only
+  const uint8_t* bits;    // bit 4 (q5, q6), then bit 5 (q6) of the codes, a lane vector each
 };
 static inline Block block_of(Kind kind, const uint8_t* group, int b) {
   const PairLayout layout = pair_layout(kind);
@@ -124,7 +124,8 @@ static inline Block block_of(Kind kind, const uint8_t* group, int b) {
   const int i = b % kPair;
   return {reinterpret_cast<const uint16_t*>(pair) + i * kLanes,
           reinterpret_cast<const uint16_t*>(pair + layout.minima) + i * kLanes,
-          pair + layout.quants + i * quant_bytes(kind), pair + layout.bits + i * kVector};
+          pair + layout.quants + i * quant_bytes(kind),
+          pair + layout.bits + i * bit_vectors(kind) * kVector};
 }
 
 // value = scale * sum over blocks of  d * (dx * (u . q) + offset * s)  [+ m * s]
@@ -135,6 +136,8 @@ static constexpr Decoding decoding_of(Kind kind) {
   switch (kind) {
     case Kind::q8:
       return {-128.0f, 1.0f};
+    case Kind::q6:
+      return {-32.0f, 1.0f};
     case Kind::q5:
       return {-16.0f, 1.0f};
     case Kind::hi:

@@ -1,6 +1,6 @@
 // AVX2: vpmaddubsw multiplies unsigned weights by signed activations into int16 pairs. Small
-// weights leave room to add several products in int16 before widening:
-// 2 * 15 * 127 * 8 quads and 2 * 31 * 127 * 4 quads both stay below 32768.
+// weights leave room to add several products in int16 before widening: 2 * 15 * 127 * 8 quads,
+// 2 * 31 * 127 * 4 quads and 2 * 63 * 127 * 2 quads all stay below 32768.
 // q8 is taken as two nibbles, 16 * high + low, so that nothing saturates.
 #include <immintrin.h>
 
@@ -16,7 +16,7 @@ namespace {
 
 constexpr int kTile = 4;  // 2 half groups x 4 tokens of int16 sums stay in registers
 constexpr int kPanelTokens = 3;
-constexpr int kAhead = 4;  // bytes prefetched ahead of the plane being read
+constexpr int kAhead = 4;  // pairs of blocks prefetched ahead of the one being read
 
 inline __m256i load(const uint8_t* p) {
   return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
@@ -43,6 +43,11 @@ inline void add(__m256i& sum, __m256i product) {
 
 inline __m256i widen(__m256i pairs) { return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)); }
 
+// Quads whose products fit into one int16 sum: 2 * largest code * 127 each.
+constexpr int quads_that_fit(Kind kind) {
+  return kind == Kind::q6 ? 2 : kind == Kind::q5 ? 4 : kQuads;
+}
+
 // Weights of half a group (8 rows) of one block, unpacked where they are needed.
 template <Kind kind>
 struct Source {
@@ -53,11 +58,13 @@ struct Source {
     const __m256i raw = load(quants + v * kVector);
     first = low_nibbles(raw);
     second = high_nibbles(raw);
-    if constexpr (kind == Kind::q5) {
-      const __m256i b = load(bits);
-      const __m256i fifth = _mm256_set1_epi8(16);
-      first = _mm256_or_si256(first, _mm256_and_si256(_mm256_slli_epi16(b, 4 - v), fifth));
-      second = _mm256_or_si256(second, _mm256_and_si256(_mm256_srli_epi16(b, v), fifth));
+    for (int i = 0; i < bit_vectors(kind); ++i) {  // bit v of a byte goes to bit 4 + i of quad v
+      const __m256i b = load(bits + i * kVector);
+      const __m256i mask = _mm256_set1_epi8(static_cast<char>(16 << i));
+      const __m256i low = _mm256_slli_epi16(b, 4 + i - v);
+      const __m256i high = v >= i ? _mm256_srli_epi16(b, v - i) : _mm256_slli_epi16(b, i - v);
+      first = _mm256_or_si256(first, _mm256_and_si256(low, mask));
+      second = _mm256_or_si256(second, _mm256_and_si256(high, mask));
     }
   }
 };
@@ -94,6 +101,10 @@ inline void dots_packed(const uint8_t* quants, const uint8_t* bits, const int8_t
     source.pair(v, first, second);
     QWELL_UNROLL
     for (int t = 0; t < T; ++t) {
+      if (kind == Kind::q6 && v == 2) {
+        dot[t] = _mm256_add_epi32(widen(lows[t]), widen(highs[t]));
+        lows[t] = highs[t] = _mm256_setzero_si256();
+      }
       const __m256i p = _mm256_maddubs_epi16(first, quad_of(q + (v * T + t) * 4));
       const __m256i s = _mm256_maddubs_epi16(second, quad_of(q + ((v + 4) * T + t) * 4));
       add(lows[t], p);
@@ -102,7 +113,9 @@ inline void dots_packed(const uint8_t* quants, const uint8_t* bits, const int8_t
   }
   QWELL_UNROLL
   for (int t = 0; t < T; ++t) {
-    if constexpr (kind == Kind::q5) {
+    if constexpr (kind == Kind::q6) {
+      dot[t] = _mm256_add_epi32(dot[t], _mm256_add_epi32(widen(lows[t]), widen(highs[t])));
+    } else if constexpr (kind == Kind::q5) {
       dot[t] = _mm256_add_epi32(widen(lows[t]), widen(highs[t]));
     } else {
       dot[t] = widen(_mm256_add_epi16(lows[t], highs[t]));
@@ -113,7 +126,8 @@ inline void dots_packed(const uint8_t* quants, const uint8_t* bits, const int8_t
 // Both halves of a block at once from the panel: 8 int16 sums for 4 tokens.
 template <Kind kind, int T>
 inline void dots_panel(const uint8_t* panel, const int8_t* q, __m256i upper[T], __m256i lower[T]) {
-  __m256i a[T] = {}, b[T] = {};
+  constexpr int kFit = quads_that_fit(kind);
+  __m256i a[T], b[T];
   QWELL_UNROLL
   for (int quad = 0; quad < kQuads; ++quad) {
     const __m256i wa = load(panel + quad * kVector);
@@ -122,10 +136,14 @@ inline void dots_panel(const uint8_t* panel, const int8_t* q, __m256i upper[T], 
     for (int t = 0; t < T; ++t) {
       const __m256i x = quad_of(q + (quad * T + t) * 4);
       const __m256i pa = _mm256_maddubs_epi16(wa, x), pb = _mm256_maddubs_epi16(wb, x);
-      if (kind == Kind::q5 && quad == 4) {
-        upper[t] = widen(a[t]);
-        lower[t] = widen(b[t]);
-        a[t] = b[t] = _mm256_setzero_si256();
+      if (quad % kFit == 0) {
+        if (quad > 0) {
+          upper[t] = quad == kFit ? widen(a[t]) : _mm256_add_epi32(upper[t], widen(a[t]));
+          lower[t] = quad == kFit ? widen(b[t]) : _mm256_add_epi32(lower[t], widen(b[t]));
+        }
+        a[t] = pa;
+        b[t] = pb;
+        continue;
       }
       add(a[t], pa);
       add(b[t], pb);
@@ -133,8 +151,8 @@ inline void dots_panel(const uint8_t* panel, const int8_t* q, __m256i upper[T], 
   }
   QWELL_UNROLL
   for (int t = 0; t < T; ++t) {
-    upper[t] = kind == Kind::q5 ? _mm256_add_epi32(upper[t], widen(a[t])) : widen(a[t]);
-    lower[t] = kind == Kind::q5 ? _mm256_add_epi32(lower[t], widen(b[t])) : widen(b[t]);
+    upper[t] = kFit < kQuads ? _mm256_add_epi32(upper[t], widen(a[t])) : widen(a[t]);
+    lower[t] = kFit < kQuads ? _mm256_add_epi32(lower[t], widen(b[t])) : widen(b[t]);
   }
 }
 
@@ -235,6 +253,7 @@ void unpacked(const uint8_t* group, int blocks, const uint8_t* panel, const Acti
 template <Kind kind>
 void fill_panel(const uint8_t* group, int blocks, uint8_t* panel) {
   for (int b = 0; b < blocks; ++b) {
+    if (b % kPair == 0) prefetch<kind>(group + b / kPair * pair_layout(kind).bytes);
     const Block block = block_of(kind, group, b);
     QWELL_UNROLL
     for (int half = 0; half < 2; ++half) {

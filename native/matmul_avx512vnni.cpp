@@ -32,16 +32,16 @@ inline void unpack(const uint8_t* quants, const uint8_t* bits, __m512i u[kQuads]
     u[v] = _mm512_and_si512(pair, low);
     u[v + 4] = _mm512_and_si512(_mm512_srli_epi16(pair, 4), low);
   }
-  if constexpr (kind == Kind::q5) {
-    const __m512i fifth = _mm512_set1_epi8(16);
-    const __m512i b = load(bits);
-    constexpr int kOrAnd = 0xf8;  // A | (B & C)
+  constexpr int kOrAnd = 0xf8;                   // A | (B & C)
+  for (int i = 0; i < bit_vectors(kind); ++i) {  // bit v of a byte goes to bit 4 + i of quad v
+    const __m512i mask = _mm512_set1_epi8(static_cast<char>(16 << i));
+    const __m512i b = load(bits + i * kVector);
     QWELL_UNROLL
-    for (int v = 0; v < 4; ++v) {
-      u[v] = _mm512_ternarylogic_epi64(u[v], _mm512_slli_epi16(b, static_cast<unsigned>(4 - v)),
-                                       fifth, kOrAnd);
-      u[v + 4] = _mm512_ternarylogic_epi64(u[v + 4], _mm512_srli_epi16(b, static_cast<unsigned>(v)),
-                                           fifth, kOrAnd);
+    for (int v = 0; v < kQuads; ++v) {
+      const int left = 4 + i - v;
+      const __m512i moved = left > 0 ? _mm512_slli_epi16(b, static_cast<unsigned>(left))
+                                     : _mm512_srli_epi16(b, static_cast<unsigned>(-left));
+      u[v] = _mm512_ternarylogic_epi64(u[v], moved, mask, kOrAnd);
     }
   }
 }
@@ -149,6 +149,7 @@ void unpacked(const uint8_t* group, int blocks, const uint8_t* panel, const Acti
 template <Kind kind>
 void fill_panel(const uint8_t* group, int blocks, uint8_t* panel) {
   for (int b = 0; b < blocks; ++b) {
+    if (b % kPair == 0) prefetch<kind>(group + b / kPair * pair_layout(kind).bytes);
     __m512i u[kQuads];
     const Block block = block_of(kind, group, b);
     unpack<kind>(block.quants, block.bits, u);

@@ -53,6 +53,8 @@ void matmul(const Tensor& w, int begin, int end, const Activations& x, float* ou
   switch (w.kind) {
     case Kind::q8:
       return groups<Kind::q8>(w, begin, end, x, out, stride, accumulate, panel);
+    case Kind::q6:
+      return groups<Kind::q6>(w, begin, end, x, out, stride, accumulate, panel);
     case Kind::q5:
       return groups<Kind::q5>(w, begin, end, x, out, stride, accumulate, panel);
     case Kind::q4:

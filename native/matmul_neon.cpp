@@ -36,10 +36,10 @@ inline int8x16_t weights(const Block& block, int quad, int part) {
   }
   const uint8x16_t raw = vld1q_u8(block.quants + quad % 4 * kVector + part * 16);
   uint8x16_t u = quad < 4 ? vandq_u8(raw, vdupq_n_u8(15)) : vshrq_n_u8(raw, 4);
-  if constexpr (kind == Kind::q5) {
-    const uint8x16_t bits = vld1q_u8(block.bits + part * 16);
-    const uint8x16_t fifth = vshlq_u8(bits, vdupq_n_s8(static_cast<int8_t>(4 - quad)));
-    u = vorrq_u8(u, vandq_u8(fifth, vdupq_n_u8(16)));
+  for (int i = 0; i < bit_vectors(kind); ++i) {
+    const uint8x16_t bits = vld1q_u8(block.bits + i * kVector + part * 16);
+    const uint8x16_t moved = vshlq_u8(bits, vdupq_n_s8(static_cast<int8_t>(4 + i - quad)));
+    u = vorrq_u8(u, vandq_u8(moved, vdupq_n_u8(static_cast<uint8_t>(16 << i))));
   }
   return vreinterpretq_s8_u8(u);
 }
@@ -132,6 +132,8 @@ void matmul(const Tensor& w, int begin, int end, const Activations& x, float* ou
   switch (w.kind) {
     case Kind::q8:
       return groups<Kind::q8>(w, begin, end, x, out, stride, accumulate, panel);
+    case Kind::q6:
+      return groups<Kind::q6>(w, begin, end, x, out, stride, accumulate, panel);
     case Kind::q5:
       return groups<Kind::q5>(w, begin, end, x, out, stride, accumulate, panel);
     case Kind::q4:

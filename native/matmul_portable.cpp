@@ -10,8 +10,9 @@ int quant_at(Kind kind, const uint8_t* quants, const uint8_t* bits, int quad, in
   if (kind == Kind::q8) return quants[quad * kVector + lane];
   const uint8_t pair = quants[quad % 4 * kVector + lane];
   const int nibble = quad < 4 ? pair & 15 : pair >> 4;
-  if (kind != Kind::q5) return nibble;
-  return nibble | ((bits[lane] >> quad & 1) << 4);
+  const int fifth = bit_vectors(kind) > 0 ? bits[lane] >> quad & 1 : 0;
+  const int sixth = bit_vectors(kind) > 1 ? bits[kVector + lane] >> quad & 1 : 0;
+  return nibble | fifth << 4 | sixth << 5;
 }
 
 void matmul(const Tensor& w, int begin, int end, const Activations& x, float* out, int64_t stride,

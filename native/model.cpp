@@ -11,6 +11,7 @@ namespace qwell {
 namespace {
 
 constexpr int kAlone = 8;        // below this many rows every thread quantises for itself
+constexpr int kFew = 64;         // up to this many rows reading weights costs as much as products
 constexpr int kFeedForward = 4;  // blocks of gate, then of up, in one go when rows are few
 constexpr int kChunks = 4;       // pieces per thread of a matrix: a slow core gets fewer
 constexpr int kHeadChunks = 16;
@@ -406,7 +407,7 @@ void Model::layer_pass(const Layer& layer, int index, int thread) {
   const Rounded ff = ff_.rows(n, c.n_ff, kernels_.tile);
   {
     const Rounded a = normed(layer.ffn_norm, thread);
-    const int at_once = n < kAlone ? kFeedForward : 1;
+    const int at_once = n <= kFew ? kFeedForward : 1;
     in_chunks(c.n_ff / kBlock, kChunks, [&](int begin, int end) {
       for (int block = begin; block < end; block += at_once) {
         feed_forward(layer, a, ff, block, std::min(block + at_once, end), scratch);

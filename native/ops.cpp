@@ -19,12 +19,12 @@ void quantize(const float* x, int n, const Activations& to, int token, int first
     const int block = first_block + i;
     const float* from = x + i * kBlock;
     const Lanes a = load(from), b = load(from + 16);
-    const Lanes zero_or_nan = (a - a) + (b - b);  // a poisoned block poisons its scale
-    const float most = max_of(max(max(a, -a), max(b, -b))) + sum(zero_or_nan);
+    const float most = max_of(max(max(a, -a), max(b, -b)));
     const float inverse = most > 0 ? 127.0f / most : 0.0f;
-    const float scale = most / 127.0f;
     constexpr float kShifter = 0x1.8p23f;  // adding it rounds half to even
     const Lanes ra = (a * inverse + kShifter) - kShifter, rb = (b * inverse + kShifter) - kShifter;
+    const float total = sum(ra + rb);
+    const float scale = most / 127.0f + (total - total);  // a poisoned block poisons its scale
     int8_t quads[kBlock];
     store_bytes(quads, ra);
     store_bytes(quads + 16, rb);
@@ -32,7 +32,7 @@ void quantize(const float* x, int n, const Activations& to, int token, int first
       std::memcpy(q + ((block * kQuads + quad) * tile.width + t) * 4, quads + quad * 4, 4);
     }
     d[block * tile.width + t] = scale;
-    s[block * tile.width + t] = scale * sum(ra + rb);
+    s[block * tile.width + t] = scale * total;
     if (rest == nullptr) continue;
     store(rest + i * kBlock, a - ra * scale);
     store(rest + i * kBlock + 16, b - rb * scale);

@@ -16,7 +16,7 @@
 namespace qwell {
 namespace {
 
-constexpr uint32_t kVersion = 2;
+constexpr uint32_t kVersion = 3;
 constexpr size_t kHeader = 192;
 constexpr size_t kEntry = 96;
 constexpr size_t kAlign = 4096;
@@ -136,7 +136,7 @@ void Pack::read_tensors(uint32_t n_tensors) {
     const uint64_t cols = read_at<uint32_t>(p + 72);
     const auto offset = read_at<uint64_t>(p + 80);
     const auto bytes = read_at<uint64_t>(p + 88);
-    if (kind > static_cast<uint32_t>(Kind::lo)) refuse(name + ": kind " + std::to_string(kind));
+    if (kind > static_cast<uint32_t>(Kind::q6)) refuse(name + ": kind " + std::to_string(kind));
     const size_t expected = tensor_bytes(static_cast<Kind>(kind), rows, cols);
     if (expected == 0 || bytes != expected) {
       refuse(name + ": " + std::to_string(bytes) + " bytes for shape " + shape(rows, cols));
@@ -171,8 +171,8 @@ const Tensor& Pack::vector(const std::string& name, int cols) const {
 
 const Tensor& Pack::matrix(const std::string& name, int rows, int cols) const {
   const Tensor& tensor = find(name);
-  const bool is_matrix =
-      tensor.kind == Kind::q8 || tensor.kind == Kind::q5 || tensor.kind == Kind::q4;
+  const bool is_matrix = tensor.kind == Kind::q8 || tensor.kind == Kind::q6 ||
+                         tensor.kind == Kind::q5 || tensor.kind == Kind::q4;
   if (!is_matrix) refuse(name + ": is no packed matrix");
   const int padded = static_cast<int>(round_up(static_cast<size_t>(rows), kLanes));
   return plane(name, tensor.kind, padded, cols);

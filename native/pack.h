@@ -15,7 +15,7 @@ constexpr int kPair = 2;     // blocks that lie together, so that all starts on 
 constexpr int kQuads = 8;    // quads of 4 columns in a block
 constexpr int kVector = 64;  // bytes of a lane vector: 16 rows x 4 columns
 
-enum class Kind : uint32_t { f32 = 0, q8 = 1, q5 = 2, q4 = 3, hi = 4, lo = 5 };
+enum class Kind : uint32_t { f32 = 0, q8 = 1, q5 = 2, q4 = 3, hi = 4, lo = 5, q6 = 6 };
 
 struct Config {
   int n_vocab, n_embd, n_layer, n_head, n_kv_head, head_dim, n_ff, n_ctx_train;
@@ -30,11 +30,12 @@ struct PairLayout {
   int minima, quants, bits, bytes;
 };
 constexpr int quant_bytes(Kind kind) { return kVector * (kind == Kind::q8 ? 8 : 4); }
+constexpr int bit_vectors(Kind kind) { return kind == Kind::q5 ? 1 : kind == Kind::q6 ? 2 : 0; }
 constexpr PairLayout pair_layout(Kind kind) {
   const int minima = kPair * kLanes * 2;
   const int quants = minima + (kind == Kind::q4 ? kPair * kLanes * 2 : 0);
   const int bits = quants + kPair * quant_bytes(kind);
-  return {minima, quants, bits, bits + (kind == Kind::q5 ? kPair * kVector : 0)};
+  return {minima, quants, bits, bits + kPair * bit_vectors(kind) * kVector};
 }
 
 struct Tensor {

@@ -51,7 +51,7 @@ void quantizing_is_equal(const Kernels& k, Random& random) {
 }
 
 void products_are_equal(const Kernels& k, Random& random) {
-  for (Kind kind : {Kind::q8, Kind::q5, Kind::q4, Kind::hi}) {
+  for (Kind kind : {Kind::q8, Kind::q6, Kind::q5, Kind::q4, Kind::hi}) {
     for (int m = 1; m <= 30; ++m) {
       const int cols = 64 * (1 + below(random, 15)), rows = 16 * (1 + below(random, 4));
       const auto data = random_tensor(random, kind, rows, cols);
@@ -78,7 +78,7 @@ void products_are_equal(const Kernels& k, Random& random) {
 
 void extreme_codes_do_not_overflow(const Kernels& k) {
   // All weights and activations at their largest: the case that int16 sums must survive.
-  for (Kind kind : {Kind::q8, Kind::q5, Kind::q4, Kind::hi}) {
+  for (Kind kind : {Kind::q8, Kind::q6, Kind::q5, Kind::q4, Kind::hi}) {
     for (float sign : {1.0f, -1.0f}) {
       const int cols = 64, m = 5;
       Random random(1);

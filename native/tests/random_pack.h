@@ -70,7 +70,7 @@ class PackWriter {
     for (const auto& entry : entries_) size += round_up(entry.data.size());
     std::vector<uint8_t> file(size);
     std::memcpy(&file[0], "QWELLPK1", 8);
-    put<uint32_t>(file, 8, 2);
+    put<uint32_t>(file, 8, 3);
     put<uint32_t>(file, 12, static_cast<uint32_t>(entries_.size()));
     put<uint64_t>(file, 16, size);
     const int fields[] = {config_.n_vocab,       config_.n_embd,      config_.n_layer,
@@ -153,7 +153,7 @@ inline std::vector<uint8_t> random_pack(unsigned seed) {
     add(at + "v", Kind::q8, kv, c.n_embd);
     add(at + "o", Kind::q5, c.n_embd, q);
     add(at + "gate", Kind::q5, c.n_ff, c.n_embd);
-    add(at + "up", Kind::q5, c.n_ff, c.n_embd);
+    add(at + "up", Kind::q6, c.n_ff, c.n_embd);
     add(at + "down", i == 0 ? Kind::q8 : Kind::q4, c.n_embd, c.n_ff);
   }
   return writer.bytes();

@@ -7,7 +7,7 @@ import pytest
 
 from qwell.weights.planes import Kind, decode, encode, padded_rows, tensor_bytes
 
-LIMIT = {Kind.Q8: 256, Kind.Q5: 32, Kind.Q4: 16, Kind.HI: 256, Kind.LO: 256}
+LIMIT = {Kind.Q8: 256, Kind.Q6: 64, Kind.Q5: 32, Kind.Q4: 16, Kind.HI: 256, Kind.LO: 256}
 ROWS, COLS = 32, 128
 
 
@@ -37,7 +37,7 @@ def lane(v: int, row: int, j: int) -> int:
     return 64 * v + 4 * row + j
 
 
-@pytest.mark.parametrize("kind", [Kind.Q8, Kind.Q5, Kind.Q4, Kind.HI])
+@pytest.mark.parametrize("kind", [Kind.Q8, Kind.Q6, Kind.Q5, Kind.Q4, Kind.HI])
 def test_every_weight_lies_where_the_document_says(kind: Kind) -> None:
     u, d, m = random_codes(kind)
     pairs = encode(kind, u, d, m).reshape(ROWS // 16, COLS // 64, -1)
@@ -57,9 +57,10 @@ def test_every_weight_lies_where_the_document_says(kind: Kind) -> None:
         nibble = byte >> 4 if quad >= 4 else byte & 15
         high = (u[row, col] >> 4) if kind is Kind.HI else u[row, col] & 15
         assert nibble == high
-        if kind is Kind.Q5:
-            bits = pair[body + 512 + 64 * block + 4 * r + j]
-            assert (bits >> quad) & 1 == u[row, col] >> 4
+        n_bits = {Kind.Q6: 2, Kind.Q5: 1}.get(kind, 0)
+        for i in range(n_bits):
+            bits = pair[body + 512 + 64 * (n_bits * block + i) + 4 * r + j]
+            assert (bits >> quad) & 1 == u[row, col] >> (4 + i) & 1
 
 
 def test_low_plane_is_row_major() -> None:
@@ -69,7 +70,7 @@ def test_low_plane_is_row_major() -> None:
     np.testing.assert_array_equal(rows[:, COLS // 2 :].copy().view(np.float16), d)
 
 
-@pytest.mark.parametrize("kind", [Kind.Q8, Kind.Q5, Kind.Q4, Kind.HI])
+@pytest.mark.parametrize("kind", [Kind.Q8, Kind.Q6, Kind.Q5, Kind.Q4, Kind.HI])
 def test_pairs_are_whole_cache_lines(kind: Kind) -> None:
     assert tensor_bytes(kind, 16, 64) % 64 == 0
 

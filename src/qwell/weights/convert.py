@@ -20,17 +20,17 @@ from qwell.errors import QwellError
 from qwell.weights.blocks import F16, F32, GROUP, U8
 from qwell.weights.pack import PackWriter, TensorSpec, unwatched
 from qwell.weights.planes import ROWS, Kind, encode, padded_rows
-from qwell.weights.quantize import quantize_q4, quantize_q5, quantize_q8
+from qwell.weights.quantize import quantize_q4, quantize_q5, quantize_q6, quantize_q8
 from qwell.weights.source import Source, Tensor, check_tensors, pack_config
 
 Quant = Literal["auto", "q8", "q5", "q4"]
 
 _FORCED = {"q8": Kind.Q8, "q5": Kind.Q5, "q4": Kind.Q4}
-# The kind that keeps a type's values exactly, or nearly: a symmetric 5-bit code can't follow
-# the minima of Q5_K, and Q6_K has 6 bits, so both become q8.
+# The kind that keeps a type's values exactly, or nearly: a symmetric code of 5 bits can't follow
+# the minima of Q5_K, one of 6 bits can.
 _CLOSEST = {
     "F32": Kind.Q5, "F16": Kind.Q5, "BF16": Kind.Q5,
-    "Q8_0": Kind.Q8, "Q6_K": Kind.Q8, "Q5_K": Kind.Q8,
+    "Q8_0": Kind.Q8, "Q6_K": Kind.Q6, "Q5_K": Kind.Q6,
     "Q5_0": Kind.Q5, "Q4_0": Kind.Q4, "Q4_1": Kind.Q4, "Q4_K": Kind.Q4,
 }  # fmt: skip
 _LAYER_MATRICES = {
@@ -48,6 +48,12 @@ _LAYER_VECTORS = {
     "q_bias": "self_attn.q_proj.bias",
     "k_bias": "self_attn.k_proj.bias",
     "v_bias": "self_attn.v_proj.bias",
+}
+# What is added to the code, and what computes it.
+_SIGNED = {
+    Kind.Q8: (128, quantize_q8),
+    Kind.Q6: (32, quantize_q6),
+    Kind.Q5: (16, quantize_q5),
 }
 _PIECE_VALUES = 1 << 19  # weights converted at once: 2 MB as float32, near the L2 cache
 
@@ -204,11 +210,10 @@ def codes(tensor: Tensor, blocks: U8, kind: Kind) -> tuple[U8, F16, F16 | None]:
     """Stored codes (n, 32) with scales and minima (n,): taken over where exact, else computed."""
     if kind is Kind.Q4:
         return _q4_codes(tensor, blocks)
-    offset, low, high = (128, -128, 127) if kind is Kind.Q8 else (16, -16, 15)
-    if tensor.type.symmetric and low <= tensor.type.q_min and tensor.type.q_max <= high:
+    offset, quantize = _SIGNED[kind]
+    if tensor.type.symmetric and -offset <= tensor.type.q_min and tensor.type.q_max < offset:
         d, q = tensor.type.symmetric(blocks)
     else:
-        quantize = quantize_q8 if kind is Kind.Q8 else quantize_q5
         d, q = quantize(_groups(tensor, blocks))
     return q.view(np.uint8) + np.uint8(offset), d, None
 

@@ -25,9 +25,19 @@ class Kind(IntEnum):
     Q4 = 3
     HI = 4
     LO = 5
+    Q6 = 6
 
 
-_VECTORS = {Kind.Q8: 8, Kind.Q5: 5, Kind.Q4: 4, Kind.HI: 4}  # lane vectors of 64 bytes a block
+_VECTORS = {
+    Kind.Q8: 8,
+    Kind.Q6: 6,
+    Kind.Q5: 5,
+    Kind.Q4: 4,
+    Kind.HI: 4,
+}  # lane vectors of 64 bytes a block
+
+
+_HIGH_BITS = {Kind.Q6: (4, 5), Kind.Q5: (4,)}  # bits of a code that lie outside of its nibble
 
 
 def padded_rows(rows: int) -> int:
@@ -48,7 +58,7 @@ def tensor_bytes(kind: Kind, rows: int, cols: int) -> int:
 def encode(kind: Kind, u: U8, d: F16, m: F16 | None = None) -> U8:
     """The bytes of a piece of a matrix, flat.
 
-    u  # (rows, cols) codes as the kind stores them: q + 128, q + 16 or 0..15
+    u  # (rows, cols) codes as the kind stores them: q + 128, q + 32, q + 16 or 0..15
     d  # (rows, cols / 32)
     m  # (rows, cols / 32) for Q4
     """
@@ -65,7 +75,8 @@ def encode(kind: Kind, u: U8, d: F16, m: F16 | None = None) -> U8:
     elif kind is Kind.Q4:
         parts.append(_join_nibbles(lanes))
     else:
-        parts += [_join_nibbles(lanes & np.uint8(15)), _fifth_bits(lanes)]
+        planes = [_bits(lanes, bit) for bit in _HIGH_BITS[kind]]
+        parts += [_join_nibbles(lanes & np.uint8(15)), np.stack(planes, axis=2)]
     pairs = len(u) // ROWS, u.shape[1] // (PAIR * COLS)
     return np.concatenate([part.reshape(*pairs, -1) for part in parts], axis=2).reshape(-1)
 
@@ -88,15 +99,17 @@ def decode(kind: Kind, raw: U8, rows: int, cols: int) -> tuple[U8, F16, F16 | No
     lanes = np.concatenate([nibbles & 15, nibbles >> 4], axis=2)
     if kind is Kind.HI:
         lanes <<= 4
-    if kind is Kind.Q5:
-        bits = body[:, :, PAIR * 256 :].reshape(-1, n_blocks, 1, 64)
-        lanes |= ((bits >> np.arange(8, dtype=np.uint8)[None, None, :, None]) & 1) << 4
+    if high := _HIGH_BITS.get(kind):
+        planes = body[:, :, PAIR * 256 :].reshape(-1, n_blocks, len(high), 1, 64)
+        for i, bit in enumerate(high):
+            quads = np.arange(8, dtype=np.uint8)[None, None, :, None]
+            lanes |= ((planes[:, :, i] >> quads) & 1) << bit
     return _from_lanes(lanes), d, m
 
 
 def values(kind: Kind, u: U8, d: F16, m: F16 | None = None) -> F32:
     """float32 of complete codes; HI and LO need their two halves joined first."""
-    offset = {Kind.Q8: 128, Kind.HI: 128, Kind.LO: 128, Kind.Q5: 16, Kind.Q4: 0}[kind]
+    offset = {Kind.Q8: 128, Kind.HI: 128, Kind.LO: 128, Kind.Q6: 32, Kind.Q5: 16}.get(kind, 0)
     codes = u.reshape(len(u), -1, COLS).astype(np.float32) - np.float32(offset)
     codes *= d.astype(np.float32)[:, :, None]
     if m is not None:
@@ -123,11 +136,11 @@ def _join_nibbles(lanes: U8) -> U8:
     return joined
 
 
-def _fifth_bits(lanes: U8) -> U8:
-    """Bit ``quad`` of a byte is bit 4 of that quad's code."""
-    bits: NDArray[np.uint8] = lanes[:, :, 0] >> np.uint8(4)
-    for quad in range(1, 8):
-        bits |= (lanes[:, :, quad] >> np.uint8(4)) << np.uint8(quad)
+def _bits(lanes: U8, bit: int) -> U8:
+    """Bit ``quad`` of a byte is bit ``bit`` of that quad's code."""
+    bits: NDArray[np.uint8] = np.zeros_like(lanes[:, :, 0])
+    for quad in range(8):
+        bits |= (lanes[:, :, quad] >> np.uint8(bit) & np.uint8(1)) << np.uint8(quad)
     return bits
 
 

@@ -1,4 +1,4 @@
-"""float32 to 8, 5 and 4 bit codes with searched scales.
+"""float32 to 8, 6, 5 and 4 bit codes with searched scales.
 
 Knows numbers only: no tensor names, no files, no memory layout. Callers bound the memory by
 passing a few thousand groups at a time.
@@ -14,7 +14,7 @@ import numpy as np
 from qwell.weights.blocks import F16, F32, I8, U8
 
 # Scales tried, relative to the one at which the largest value just fits.
-_Q5_TRIES = (1.0, 0.85, 0.9, 0.95, 1.06)
+_SIGNED_TRIES = (1.0, 0.85, 0.9, 0.95, 1.06)
 _Q4_TRIES = (1.0, 0.8, 0.9)
 
 
@@ -26,19 +26,29 @@ def quantize_q8(w: F32) -> tuple[F16, I8]:
     return d, _codes(w, d, -127, 127)
 
 
-def quantize_q5(w: F32) -> tuple[F16, I8]:
-    """(n, 32) to scales (n,) and codes (n, 32) in -16..15.
+def quantize_q6(w: F32) -> tuple[F16, I8]:
+    """(n, 32) to scales (n,) and codes (n, 32) in -32..31."""
+    return _signed(w, -32)
 
-    The scale is signed, so that the value of largest magnitude can use the code -16.
+
+def quantize_q5(w: F32) -> tuple[F16, I8]:
+    """(n, 32) to scales (n,) and codes (n, 32) in -16..15."""
+    return _signed(w, -16)
+
+
+def _signed(w: F32, low: int) -> tuple[F16, I8]:
+    """Codes from low to -low - 1.
+
+    The scale is signed, so that the value of largest magnitude can use the code low.
     """
     largest = np.take_along_axis(w, np.abs(w).argmax(axis=1)[:, None], axis=1)[:, 0]
-    start = largest / np.float32(-16)
+    start = largest / np.float32(low)
     best_score = np.full(len(w), -1, np.float32)
     best = start.copy()
-    for ratio in _Q5_TRIES:
+    for ratio in _SIGNED_TRIES:
         q = w * _inverse(start * np.float32(ratio))[:, None]
         np.rint(q, out=q)
-        np.clip(q, -16, 15, out=q)
+        np.clip(q, low, -low - 1, out=q)
         wq = np.einsum("ij,ij->i", w, q)
         qq = np.einsum("ij,ij->i", q, q)
         np.maximum(qq, np.float32(1e-30), out=qq)
@@ -47,7 +57,7 @@ def quantize_q5(w: F32) -> tuple[F16, I8]:
         best_score[better] = score[better]
         best[better] = (wq / qq)[better]
     d = best.astype(np.float16)
-    return d, _codes(w, d, -16, 15)
+    return d, _codes(w, d, low, -low - 1)
 
 
 def quantize_q4(w: F32) -> tuple[F16, F16, U8]:
