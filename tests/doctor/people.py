@@ -22,6 +22,7 @@ from qwell.doctor.treat import Treatment
 from qwell.doctor.wording import is_chinese
 
 HERE = Path(__file__).parent
+MOST_MESSAGES = 60
 NAMES = ("dev", "wild", "late", "fresh", "blind", "last")
 Case = dict[str, Any]
 
@@ -182,13 +183,20 @@ class Course:
 
 def led(case: Case, folder: Path, writer: Writer = SILENT, language: str = "") -> Course:
     """The person's way through the dialogue. What does not help, they say so of."""
-    own: Language = "zh" if is_chinese(case["symptom"]) else "en"
-    talk = Talk.in_folder(folder, Away(), "zh" if language == "zh" else own, writer)
+    return transcript(case, folder, writer, language)[1]
+
+
+def transcript(
+    case: Case, folder: Path, writer: Writer = SILENT, language: str = ""
+) -> tuple[list[Event], Course]:
+    """The same with all events. language: of the dialogue, by default that of the symptom."""
+    own: Language = "zh" if (language or _language_of(case)) == "zh" else "en"
+    talk = Talk.in_folder(folder, Away(), own, writer)
     person, right = Person(case), right_faults(case)
     named: list[str] = []
     turns = n_messages = 0
-    message: dict[str, Any] = {"text": case["symptom"]}
-    while n_messages < 60:
+    message: dict[str, Any] = {"text": case["symptom"] or case["log"]}
+    while n_messages < MOST_MESSAGES:
         events = talk.send(**message)
         n_messages += 1
         for event in of_type(events, "diagnosis"):
@@ -203,4 +211,8 @@ def led(case: Case, folder: Path, writer: Writer = SILENT, language: str = "") -
                 message = {"choice": "works" if helped else "still_broken"}
             case _:
                 break
-    return Course(turns, tuple(named), talk.state, n_messages)
+    return talk.heard, Course(turns, tuple(named), talk.state, n_messages)
+
+
+def _language_of(case: Case) -> str:
+    return "zh" if is_chinese(case["symptom"]) else "en"

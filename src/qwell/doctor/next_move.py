@@ -32,7 +32,8 @@ MAX_QUESTIONS = 5
 MAX_NAMED = 4  # diagnoses in one case
 CERTAIN = 0.6
 WORDS_CERTAIN = 0.9  # where no line and no check speaks, and a log may still come
-GUESS = 0.2  # what the best suspect needs when there is nothing left to ask
+GUESS = 0.2  # what the best suspect needs when nothing is left to ask, or half of it
+STANDS_OUT = 2.0  # times as likely as any other
 _LEAST_GAIN = 0.05  # bits that a question must be worth
 _LOG_TELLS = 0.75  # chance that a log names the fault
 _LOG_COSTS = 0.15  # bits: more effort than pressing a button
@@ -76,7 +77,14 @@ def next_move(case: Case, lineup: Lineup) -> Move:
     question = best_question(case, lineup) if len(case.asked) < MAX_QUESTIONS else None
     if question is not None:
         return Ask(question)
-    return Name(first) if first.p >= GUESS else HandOver("unknown")
+    return Name(first) if _stands_out(lineup) else HandOver("unknown")
+
+
+def _stands_out(lineup: Lineup) -> bool:
+    """Worth a try, when nothing better can be had."""
+    first, *others = lineup.suspects
+    is_alone = all(first.p >= STANDS_OUT * other.p for other in others)
+    return first.p >= (GUESS / 2 if is_alone else GUESS)
 
 
 def _without_suspect(case: Case, lineup: Lineup) -> Move:
