@@ -39,11 +39,19 @@ _LOG_BYTES, _LOG_LINES = 400_000, 30
 
 @dataclass
 class _Turn:
-    """is_watch: gives way to any other turn."""
+    """start: number of its first event; is_watch: gives way to any other turn."""
 
+    file: CaseFile
+    start: int
     task: asyncio.Task[None]
     cancelled: threading.Event
     is_watch: bool
+
+    @property
+    def has_ended(self) -> bool:
+        """Its last event is there, which readers may see before the thread is through."""
+        events = self.file.events
+        return len(events) > self.start and events[-1]["type"] in TERMINAL
 
 
 @dataclass
@@ -99,7 +107,8 @@ class SupportRoom:
         return file
 
     def is_running(self, case_id: str) -> bool:
-        return case_id in self._turns
+        turn = self._turns.get(case_id)
+        return turn is not None and not turn.has_ended
 
     def forget(self, case_id: str) -> None:
         """Raises QwellError ``case-unknown`` and ``case-busy``."""
@@ -139,7 +148,8 @@ class SupportRoom:
         cancelled = threading.Event()
         scene = self._scene(file, cancelled)
         task = asyncio.create_task(self._run(file, lambda: Dialogue(scene).turn(said)))
-        self._turns[file.case.id] = _Turn(task, cancelled, said.choice == "watch")
+        is_watch = said.choice == "watch"
+        self._turns[file.case.id] = _Turn(file, start, task, cancelled, is_watch)
         return file, start
 
     def _open(self, said: Said, case_id: str, language: Language, conversation: str) -> CaseFile:
@@ -166,7 +176,7 @@ class SupportRoom:
     async def _make_way(self, case: Case) -> None:
         """One turn at a time; one that only watches ends for another."""
         while (turn := self._turns.get(case.id)) is not None:
-            if not turn.is_watch:
+            if not turn.is_watch and not turn.has_ended:
                 raise _busy()
             turn.cancelled.set()
             await asyncio.wait([turn.task])
