@@ -9,10 +9,13 @@
 PYTHON ?= $(shell command -v python3.11 || echo python3)
 BIN    := .venv/bin
 
+# what faults are caused with, besides what the tests install
+LAB_PACKAGES   := chromium nginx-light iproute2 iptables faketime
+
 NATIVE_SOURCES := pyproject.toml CMakeLists.txt $(shell find native -type f)
 WEB_SOURCES    := $(shell find web -type f -not -path '*/node_modules/*' -not -path '*/dist/*')
 
-.PHONY: help run setup web check audit test bench chaos image clean
+.PHONY: help run setup web check audit test fuzz bench chaos image lab clean
 .DELETE_ON_ERROR:
 
 help:
@@ -21,8 +24,10 @@ help:
 	@echo 'make setup   prepare .venv with everything installed, for .venv/bin/qwell'
 	@echo 'make check   formatting, types, layers, page, C++ warnings'
 	@echo 'make audit   fail when a package has a known vulnerability (check only tells)'
+	@echo 'make fuzz    look for pack files that crash the engine, for two minutes (needs clang)'
 	@echo 'make bench   measure this machine against llama.cpp on the same weights'
 	@echo 'make chaos   kill, stop and disconnect 200 times under load; writes docs/reports/chaos.md'
+	@echo 'make lab     cause every fault for real, score the doctor, write docs/lab; half an hour'
 	@echo 'make web     build the page'
 	@echo 'make image   build the container image with docker, podman or buildah'
 	@echo 'make clean   remove what was built; .venv and downloaded models stay'
@@ -45,15 +50,27 @@ check: .venv/.installed-dev web/node_modules/.installed
 	    -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_FLAGS_DEBUG=-O1
 	$(BIN)/cmake --build build/strict --parallel
 	$(BIN)/ctest --test-dir build/strict --output-on-failure
+	$(BIN)/cmake -S . -B build/tsan -DQWELL_SANITIZE=thread \
+	    -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_FLAGS_DEBUG=-O1
+	$(BIN)/cmake --build build/tsan --parallel --target model_test
+	$(BIN)/ctest --test-dir build/tsan --output-on-failure --tests-regex model
 
 audit: .venv/.installed-dev web/node_modules/.installed
 	$(BIN)/python scripts/audit.py --strict
 
 test: setup check
 	scripts/debian_packages.sh chromium fonts-noto-cjk postgresql zsh fish g++-aarch64-linux-gnu qemu-user \
-	    podman runc debootstrap nginx-light systemd
+	    podman runc debootstrap nginx-light systemd $(LAB_PACKAGES)
 	scripts/with_node.sh npm --prefix web test
 	$(BIN)/pytest $(ARGS)
+
+fuzz: .venv/.installed-dev
+	scripts/debian_packages.sh clang libclang-rt-14-dev
+	$(BIN)/cmake -S . -B build/fuzz -DQWELL_FUZZER=ON -DCMAKE_CXX_COMPILER=clang++ \
+	    -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_FLAGS_DEBUG=-O1
+	$(BIN)/cmake --build build/fuzz --parallel --target fuzz_pack
+	mkdir -p build/fuzz/found
+	build/fuzz/fuzz_pack -max_total_time=120 -max_len=160 build/fuzz/found
 
 bench: .venv/.installed-dev
 	$(BIN)/qwell bench --peers $(ARGS)
@@ -63,6 +80,10 @@ chaos: .venv/.installed-dev
 
 image:
 	scripts/build_image.sh $(ARGS)
+
+lab: setup
+	scripts/debian_packages.sh $(LAB_PACKAGES)
+	$(BIN)/python -m qwell lab run --report docs/lab $(ARGS)
 
 clean:
 	rm -rf build dist src/qwell/server/static web/node_modules

@@ -49,6 +49,34 @@ nb::object forward(Model& model, const Ids& tokens, const Ids& slots, const Ids&
       Floats(data, {outputs.size(), n_vocab}, owner, {static_cast<int64_t>(padded), 1}));
 }
 
+using Bytes = nb::ndarray<const uint8_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+
+void check_piece(const Model& model, int slot, int start, int n) {
+  const bool fits = slot >= 0 && slot < model.n_slots() && start >= 0 && n > 0 &&
+                    n <= model.n_ctx() && start <= model.n_ctx() - n;
+  if (!fits || start % 16 != 0 || n % 16 != 0) throw std::invalid_argument("no such cache entries");
+}
+
+nb::object take(Model& model, int slot, int start, int n) {
+  check_piece(model, slot, start, n);
+  const size_t size = model.cache().piece_bytes(n);
+  auto bytes = std::make_unique_for_overwrite<uint8_t[]>(size);
+  {
+    nb::gil_scoped_release release;
+    model.cache().take(slot, start, n, bytes.get());
+  }
+  uint8_t* data = bytes.get();
+  nb::capsule owner(bytes.release(), [](void* p) noexcept { delete[] static_cast<uint8_t*>(p); });
+  return nb::cast(nb::ndarray<nb::numpy, uint8_t, nb::ndim<1>>(data, {size}, owner));
+}
+
+void put(Model& model, int slot, int start, int n, const Bytes& piece) {
+  check_piece(model, slot, start, n);
+  if (piece.size() != model.cache().piece_bytes(n)) throw std::invalid_argument("a piece too long");
+  nb::gil_scoped_release release;
+  model.cache().put(slot, start, n, piece.data());
+}
+
 // A sampler that knows how long its arrays must be.
 class CheckedSampler {
  public:
@@ -103,6 +131,8 @@ NB_MODULE(_native, m) {
       .def("copy", &Model::copy, nb::arg("source"), nb::arg("target"), nb::arg("n"),
            nb::call_guard<nb::gil_scoped_release>())
       .def("release", &Model::release, nb::arg("slot"))
+      .def("take", &qwell::take, nb::arg("slot"), nb::arg("start"), nb::arg("n"))
+      .def("put", &qwell::put, nb::arg("slot"), nb::arg("start"), nb::arg("n"), nb::arg("piece"))
       .def_prop_ro("isa", &Model::isa)
       .def_prop_ro("n_threads", &Model::threads)
       .def_prop_ro("n_ctx", &Model::n_ctx)

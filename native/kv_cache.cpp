@@ -69,6 +69,35 @@ void KvCache::copy(int source, int target, int n) {
   }
 }
 
+size_t KvCache::piece_bytes(int n) const {
+  return size_t{4} * static_cast<size_t>(n) *
+         static_cast<size_t>(n_layer_ * n_kv_head_ * head_dim_);
+}
+
+// Keys of whole blocks of 16, then values: two runs of equal length for each head.
+template <typename Each>
+void KvCache::each_run(int slot, int start, int n, Each&& each) const {
+  const size_t first = static_cast<size_t>(start) * static_cast<size_t>(head_dim_);
+  const size_t bytes = size_t{2} * static_cast<size_t>(n) * static_cast<size_t>(head_dim_);
+  for (int i = 0; i < n_layer_ * n_kv_head_; ++i) {
+    uint16_t* keys = head(slot, i / n_kv_head_, i % n_kv_head_);
+    each(keys + first, bytes, static_cast<size_t>(2 * i));
+    each(keys + head_halves_ / 2 + first, bytes, static_cast<size_t>(2 * i + 1));
+  }
+}
+
+void KvCache::take(int slot, int start, int n, uint8_t* to) const {
+  each_run(slot, start, n, [&](const uint16_t* run, size_t bytes, size_t i) {
+    std::memcpy(to + i * bytes, run, bytes);
+  });
+}
+
+void KvCache::put(int slot, int start, int n, const uint8_t* from) {
+  each_run(slot, start, n, [&](uint16_t* run, size_t bytes, size_t i) {
+    std::memcpy(run, from + i * bytes, bytes);
+  });
+}
+
 void KvCache::release(int slot) { madvise(head(slot, 0, 0), slot_halves_ * 2, MADV_DONTNEED); }
 
 }  // namespace qwell

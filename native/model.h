@@ -73,6 +73,7 @@ class Model {
   void cancel() { cancelled_.store(true, std::memory_order_relaxed); }
   void copy(int source, int target, int n);
   void release(int slot) { cache_.release(slot); }
+  KvCache& cache() { return cache_; }
 
   const Config& config() const { return config_; }
   const char* isa() const { return kernels_.name; }

@@ -54,6 +54,9 @@ class Settings:
         2048, "tokens of an answer when the request names no limit; 0: what the context holds"
     )
     parallel: int = _knob(0, "conversations computed at once; 0: from memory")
+    prefix_cache_mib: int = _knob(
+        0, "MiB of read conversations kept in the data folder for the next start; 0: none"
+    )
     threads: int = _knob(0, "compute threads; 0: physical cores within the cgroup quota")
     torch_dtype: str = _knob(
         "auto",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -62,3 +62,17 @@ class Backend(Protocol):
 
     def close(self) -> None:
         """Free memory and threads. The backend is unusable afterwards."""
+
+
+@runtime_checkable
+class KeepsPieces(Protocol):
+    """What a backend can do besides whose cache entries can leave the process and return."""
+
+    def take(self, slot: int, start: int, n: int) -> bytes:
+        """A copy of n cache entries, in a form of the backend's own; multiples of 16."""
+
+    def put(self, slot: int, start: int, n: int, piece: bytes) -> None:
+        """What take gave for the same place, by a backend with the same weights.
+
+        Raises ValueError for bytes that take cannot have given.
+        """

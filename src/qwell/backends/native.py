@@ -69,6 +69,12 @@ class NativeBackend:
     def copy(self, source: int, target: int, n: int) -> None:
         self._model.copy(source, target, n)
 
+    def take(self, slot: int, start: int, n: int) -> bytes:
+        return bytes(self._model.take(slot, start, n))
+
+    def put(self, slot: int, start: int, n: int, piece: bytes) -> None:
+        self._model.put(slot, start, n, np.frombuffer(piece, np.uint8))
+
     def cancel(self) -> None:
         self._model.cancel()
 

@@ -127,6 +127,16 @@ class ScriptedBackend:
         assert n <= len(self._slots[source])
         self._slots[target] = self._slots[source][:n]
 
+    def take(self, slot: int, start: int, n: int) -> bytes:
+        assert start + n <= len(self._slots[slot])
+        return np.array(self._slots[slot][start : start + n], np.int32).tobytes()
+
+    def put(self, slot: int, start: int, n: int, piece: bytes) -> None:
+        assert start <= len(self._slots[slot])
+        if len(piece) != 4 * n:
+            raise ValueError("a piece of another length")
+        self._slots[slot][start:] = np.frombuffer(piece, np.int32).tolist()
+
     def cancel(self) -> None:
         self._cancelled.set()
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
@@ -24,6 +25,7 @@ from qwell.engine.sampling import FORBIDDEN, NOT_FINITE, Rules, logprobs, new_sa
 from qwell.engine.scheduler import Policy, Scheduler
 from qwell.engine.sequence import Sequence
 from qwell.engine.transcript import Transcript
+from qwell.engine.warmth import Warmth
 from qwell.errors import QwellError
 from qwell.text import Text
 from qwell.text.grammar import answer_grammar
@@ -47,12 +49,17 @@ class Engine:
         *,
         policy: Policy | None = None,
         default_max_tokens: int | None = None,
+        warmth: Warmth | None = None,
     ) -> None:
-        """default_max_tokens: of answers to requests that name no limit; None: the context's."""
+        """default_max_tokens: of answers to requests that name no limit; None: the context's.
+
+        warmth: brings slots to disk and back; None: a restart reads every conversation anew.
+        """
         self._backend = backend
         self._text = text
         self._clock = clock
         self._default_max_tokens = default_max_tokens
+        self._warmth = warmth
         self._grammars = Grammars(text, backend.limits.n_vocab)
         self._scheduler = Scheduler(backend.limits.n_slots, policy or Policy())
         self._estimate = WaitEstimate(backend.limits.n_slots)
@@ -181,6 +188,9 @@ class Engine:
         try:
             if place.source is not place.slot:
                 self._backend.copy(place.source.index, place.slot.index, place.n_reused)
+            if self._warmth is not None:
+                n = self._warmth.restore(place.slot, sequence.ids[:-1], place.n_reused)
+                place = replace(place, n_reused=n)
         except Exception as error:  # noqa: BLE001  whatever a backend raises ends one request only
             self._fail(sequence, inference_failed(error))
             return
@@ -310,6 +320,8 @@ class Engine:
         self._remove(sequence, damaged=True)
 
     def _remove(self, sequence: Sequence, *, damaged: bool = False) -> None:
+        if self._warmth is not None and sequence.slot is not None and not damaged:
+            self._warmth.keep(sequence.slot)
         self._scheduler.release(sequence, damaged=damaged)
         del self._live[sequence.request.id]
         self._report_positions()

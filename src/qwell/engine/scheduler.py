@@ -104,7 +104,7 @@ class Scheduler:
         """Move the first waiting sequence into its place. The cache must be copied before."""
         sequence = self.waiting.popleft()
         slot = placement.slot
-        slot.ids = placement.source.ids[: placement.n_reused]
+        slot.ids = sequence.ids[: placement.n_reused]
         slot.is_busy = True
         sequence.slot = slot
         sequence.n_reused = placement.n_reused

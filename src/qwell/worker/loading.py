@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
+from qwell.backends import Backend, KeepsPieces
 from qwell.backends.memory import available_bytes, default_slots, kv_bytes, require_slots
 from qwell.backends.registry import create_backend, require_engine
 from qwell.backends.threads import Threads, default_threads
 from qwell.backends.torch_options import TorchOptions
 from qwell.config import Settings
 from qwell.engine.engine import Engine
+from qwell.engine.prefix_store import PrefixStore
+from qwell.engine.warmth import Warmth
 from qwell.errors import QwellError
 from qwell.text import ChatTemplate, Text, Tokenizer
 
@@ -77,8 +82,27 @@ def load(settings: Settings, report: Report) -> Loaded:
         "threads_why": threads.why,
         "load_s": round(time.monotonic() - started, 3),
     }
-    engine = Engine(backend, text, default_max_tokens=settings.max_tokens or None)
-    return Loaded(engine, model, backend.close)
+    warmth = _warmth(settings, backend, meta)
+    engine = Engine(backend, text, default_max_tokens=settings.max_tokens or None, warmth=warmth)
+    return Loaded(engine, model, partial(_close, backend, warmth))
+
+
+def _warmth(settings: Settings, backend: Backend, meta: Mapping[str, Any]) -> Warmth | None:
+    """None where nothing is to be kept, or the backend cannot give it away."""
+    if not settings.prefix_cache_mib or not isinstance(backend, KeepsPieces):
+        return None
+    parts = (settings.engine, meta.get("quant"), meta.get("source"), meta.get("config"))
+    folder = settings.data_path / "prefixes"
+    store = PrefixStore(
+        folder, json.dumps(parts, sort_keys=True), settings.prefix_cache_mib * 2**20
+    )
+    return Warmth(backend, store)
+
+
+def _close(backend: Backend, warmth: Warmth | None) -> None:
+    if warmth is not None:
+        warmth.close()
+    backend.close()
 
 
 def _torch_options(settings: Settings) -> TorchOptions:
