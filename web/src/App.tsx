@@ -238,7 +238,9 @@ function Chat({ page, language, isDark }: ChatProps): JSX.Element {
         </div>
         {opening && (
           <SidePanel title={texts.diagnosis} onClose={() => setOpening(null)}>
-            <DoctorPanel opening={opening} />
+            <CrashGuard>
+              <DoctorPanel opening={opening} />
+            </CrashGuard>
           </SidePanel>
         )}
       </div>

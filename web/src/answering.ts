@@ -1,6 +1,7 @@
 /** Follows answers while they are written, one in each conversation at a time. Draws nothing. */
 
 import { useCallback, useEffect, useRef, type Dispatch } from "react";
+import { lookQuietly } from "./doctor/quietly";
 import type { Action } from "./state";
 import { batched } from "./stream/batched";
 import { isTerminal, type StreamEvent } from "./stream/events";
@@ -11,7 +12,6 @@ export const TRANSPORT_CHOICES = ["auto", "websocket", "sse", "poll"] as const;
 export type TransportChoice = (typeof TRANSPORT_CHOICES)[number];
 
 const REDRAW_EVERY_MS = 60; // faster than text can be read, slow enough for a weak machine
-const LOOK_AFTER_MS = 1_000; // the person may try again at once
 const REDRAW_HIDDEN_MS = 500; // nobody looks
 
 export type Answering = (conversationId: string, answerId: string, begin: ChatBody | Running) => Promise<void>;
@@ -62,11 +62,6 @@ async function inBatches(
     take(batch, isFirst);
     isFirst = false;
   }
-}
-
-/** What the browser itself sees of the trouble is there when somebody asks. */
-function lookQuietly(): void {
-  setTimeout(() => void import("./doctor/selftest").then((it) => it.quietSelfTest()), LOOK_AFTER_MS);
 }
 
 function redrawEvery(): number {

@@ -247,11 +247,22 @@ function bodyOf({ conversation, question, sampling, begun }: Asked, settings: An
   const system = settings.system.trim() === "" ? [] : [{ role: "system" as const, content: settings.system }];
   const said = begun === undefined ? [] : [{ role: "assistant" as const, content: begun }];
   return {
-    messages: [...system, ...history, ...said],
+    messages: [...system, ...newest(history), ...said],
     sampling: { ...settings.sampling, ...sampling },
     ...(settings.max_tokens !== null && { max_tokens: settings.max_tokens }),
     ...(begun !== undefined && { continue_last: true }),
   };
+}
+
+const MOST_MESSAGES = 200;
+const MOST_CHARACTERS = 200_000; // far beyond every context, far below what the server takes
+
+/** The end of a long history; always the question itself. */
+function newest<T extends { content: string }>(messages: readonly T[]): readonly T[] {
+  let room = MOST_CHARACTERS;
+  const recent = messages.slice(-MOST_MESSAGES);
+  const first = recent.findLastIndex(({ content }) => (room -= content.length) < 0) + 1;
+  return recent.slice(Math.min(first, recent.length - 1));
 }
 
 /** crypto.randomUUID exists on HTTPS and localhost only; a home server often has neither. */

@@ -50,6 +50,11 @@ export function themeConfig(isDark: boolean): ThemeConfig {
       motionDurationMid: "0.12s",
       motionDurationSlow: "0.16s",
     },
+    components: {
+      // white on the lighter green of the dark page cannot be read by everyone
+      Button: { contentFontSizeSM: 13, contentFontSizeLG: 15, ...(isDark && { primaryColor: "#041512" }) },
+      ...(isDark && { Tabs: { itemSelectedColor: "#5fd4c6", itemHoverColor: "#5fd4c6" } }),
+    },
   };
 }
 

@@ -1,6 +1,8 @@
 /** Shows a way out when drawing the page throws, instead of a blank page. */
 
 import { Component, type ReactNode } from "react";
+import { errorRing } from "../doctor/error_ring";
+import { lookQuietly } from "../doctor/quietly";
 import { TextsContext } from "../i18n";
 
 export class CrashGuard extends Component<{ children: ReactNode }, { error: Error | null }> {
@@ -10,6 +12,11 @@ export class CrashGuard extends Component<{ children: ReactNode }, { error: Erro
 
   static getDerivedStateFromError(error: Error): { error: Error } {
     return { error };
+  }
+
+  override componentDidCatch(error: Error): void {
+    errorRing.noteError(error.message, "page", error.stack ?? "");
+    lookQuietly();
   }
 
   override render(): ReactNode {

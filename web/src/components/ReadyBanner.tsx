@@ -24,7 +24,14 @@ export function ReadyBanner({ readiness }: { readiness: Readiness }): JSX.Elemen
           banner
           type="error"
           title={title}
-          description={<WithCode text={texts.unreachableFix} />}
+          description={
+            <>
+              <p>
+                <WithCode text={texts.unreachableFix} />
+              </p>
+              <p>{texts.offlineCopy}</p>
+            </>
+          }
         />
       );
     case "broken":

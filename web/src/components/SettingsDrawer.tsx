@@ -1,6 +1,6 @@
 /** What answers are asked with, for this chat and for new ones, and how the page looks and connects. */
 
-import { Button, Drawer, Input, InputNumber, Segmented, Select, Slider, Space, Tabs } from "antd";
+import { Button, Drawer, Input, InputNumber, Radio, Segmented, Slider, Space, Tabs } from "antd";
 import { useId, useState, type JSX, type ReactNode } from "react";
 import { TRANSPORT_CHOICES, type TransportChoice } from "../answering";
 import { offerKey, type KeyOutcome } from "../api_key";
@@ -222,8 +222,9 @@ function Page(choices: PageChoices): JSX.Element {
     <div className="settings-list">
       <Field label={texts.languageLabel}>
         {(id) => (
-          <Select
+          <Segmented
             id={id}
+            aria-label={texts.languageLabel}
             value={choices.language}
             onChange={choices.onLanguage}
             options={LANGUAGE_CHOICES.map((value) => ({ value, label: texts.languages[value] }))}
@@ -243,10 +244,12 @@ function Page(choices: PageChoices): JSX.Element {
       </Field>
       <Field label={texts.transport} hint={texts.transportHint}>
         {(id) => (
-          <Select
+          <Radio.Group
             id={id}
+            aria-label={texts.transport}
+            vertical
             value={choices.transport}
-            onChange={choices.onTransport}
+            onChange={({ target }) => choices.onTransport(target.value as TransportChoice)}
             options={TRANSPORT_CHOICES.map((value) => ({ value, label: texts.transports[value] }))}
           />
         )}
@@ -276,8 +279,9 @@ function KeyField(): JSX.Element {
       {(id) => (
         <>
           <Space.Compact block>
-            <Input.Password
+            <Input
               id={id}
+              type="password"
               autoComplete="off"
               value={key}
               onChange={({ target }) => setKey(target.value)}

@@ -1,7 +1,6 @@
 /** The turns of one conversation, those in sight only, kept at the end unless the reader scrolls away. */
 
 import { DownOutlined } from "@ant-design/icons";
-import { Prompts, Welcome } from "@ant-design/x";
 import { Button } from "antd";
 import { useMemo, useRef, type JSX } from "react";
 import { Virtualizer } from "virtua";
@@ -50,6 +49,7 @@ export function ThreadView({ conversation, onAsk, onEdit, onAskAgain, onGoOn, on
       {/* a long thread scrolls by itself; the keyboard must reach it to do so */}
       {/* oxlint-disable-next-line jsx-a11y/no-noninteractive-tabindex */}
       <main className="thread" ref={box} tabIndex={0} aria-label={texts.messages}>
+        <h2 className="for-screen-readers">{texts.messages}</h2>
         {turns.length === 0 ? (
           <div className="column beginning">
             {canContinue(conversation) ? <Beginning onAsk={onAsk} /> : <p className="fetching">{texts.fetching}</p>}
@@ -82,17 +82,22 @@ function Beginning({ onAsk }: { onAsk: (content: string) => void }): JSX.Element
   const texts = useTexts();
   return (
     <>
-      <Welcome
-        variant="borderless"
-        icon={<img src="/favicon.svg" alt="" width={44} height={44} />}
-        title={texts.welcome}
-        description={texts.welcomeHint}
-      />
-      <Prompts
-        wrap
-        items={texts.prompts.map((prompt) => ({ key: prompt, description: prompt }))}
-        onItemClick={({ data }) => onAsk(data.key)}
-      />
+      <div className="welcome">
+        <img src="/favicon.svg" alt="" width={44} height={44} />
+        <div>
+          <h3>{texts.welcome}</h3>
+          <p>{texts.welcomeHint}</p>
+        </div>
+      </div>
+      <ul className="prompts">
+        {texts.prompts.map((prompt) => (
+          <li key={prompt}>
+            <Button size="large" onClick={() => onAsk(prompt)}>
+              {prompt}
+            </Button>
+          </li>
+        ))}
+      </ul>
     </>
   );
 }

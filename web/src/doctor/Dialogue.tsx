@@ -9,7 +9,7 @@ import { isEnd, openItem, type CaseView, type Item } from "./case_view";
 import { Chain } from "./Chain";
 import { Diagnosis } from "./Diagnosis";
 import { PastedText } from "./PastedText";
-import { Ask, End, Handover, Outcome, Remedy, Treated, Verification } from "./Steps";
+import { Ask, End, Handover, Remedy, Treated, Verification } from "./Steps";
 import type { CaseControl } from "./use_case";
 import { LOST } from "./use_case";
 import { useWords } from "./words";
@@ -34,7 +34,6 @@ export function Dialogue({ control }: { control: CaseControl }): JSX.Element {
           <span className="pulse" aria-hidden /> {words.working}
         </output>
       )}
-      {view.state === "watching" && busy !== "turn" && <Outcome send={control.send} />}
       {failure && <Broken failure={failure} retry={retry} />}
       <EndInSight key={stamp} />
     </div>
@@ -44,7 +43,9 @@ export function Dialogue({ control }: { control: CaseControl }): JSX.Element {
 /** Drawn anew whenever something was added: the newest is in sight. */
 function EndInSight(): JSX.Element {
   const end = useRef<HTMLDivElement>(null);
-  useEffect(() => end.current?.scrollIntoView({ block: "nearest" }), []);
+  useEffect(() => {
+    end.current?.scrollIntoView({ block: "nearest" });
+  }, []);
   return <div ref={end} />;
 }
 

@@ -86,20 +86,6 @@ export function Remedy({ item: { offer, isTaken }, isOpen, isWatching, send }: R
   );
 }
 
-/** What a person may say while the checks are watched. */
-export function Outcome({ send }: { send: Send }): JSX.Element {
-  const words = useWords();
-  return (
-    <div className="choices outcome">
-      <Button onClick={() => send({ choice: "works" })}>{words.works}</Button>
-      <Button onClick={() => send({ choice: "still_broken" })}>{words.stillBroken}</Button>
-      <Button type="text" onClick={() => send({ choice: "decline" })}>
-        {words.decline}
-      </Button>
-    </div>
-  );
-}
-
 export function Treated({ item: { outcome } }: { item: ItemOf<"treated"> }): JSX.Element {
   const words = useWords();
   const isGood = outcome.result === "fixed" || outcome.result === "nothing-to-fix";

@@ -52,13 +52,16 @@ export function withEvent(view: CaseView, event: SupportEvent): CaseView {
 }
 
 function changes(view: CaseView, event: SupportEvent): Partial<CaseView> {
-  const add = (item: Omitted): Partial<CaseView> => ({ items: [...view.items, { ...item, key: event.seq } as Item] });
+  const add = (item: Omitted): Partial<CaseView> => ({ items: withItem(view.items, { ...item, key: event.seq } as Item) });
   switch (event.type) {
     case "case":
-      return { id: event.case, state: event.state, isSaved: event.saved };
+      return { id: event.case, isSaved: event.saved };
     case "heard":
-      return { items: heard(view.items, event) };
+      if (event.choice === "watch") return {};
+      return { state: "examining", items: heard(view.items, event) };
     case "say":
+      if (event.by === "template" && SHOWN_AS_CARD.has(event.key)) return {};
+      if (event.key === WAITING && view.items.some((item) => item.kind === "say" && item.about === WAITING)) return {};
       return add({ kind: "say", about: event.key, text: event.text });
     case "check":
       return { items: withCheck(view.items, event) };
@@ -67,6 +70,7 @@ function changes(view: CaseView, event: SupportEvent): Partial<CaseView> {
     case "diagnosis":
       return add({ kind: "diagnosis", fault: event.fault, summary: event.summary, isSeen: event.seen, n: event.n });
     case "ask":
+      if (view.items.some((item) => isOutcome(item) && item.question.question === event.question)) return {};
       return add({ kind: "ask", question: event, chosen: null });
     case "remedy":
       return add({ kind: "remedy", offer: event, isTaken: false });
@@ -90,6 +94,19 @@ function changes(view: CaseView, event: SupportEvent): Partial<CaseView> {
   }
 }
 
+const SHOWN_AS_CARD = new Set(["diagnosis", "likely"]); // the same words as the card above them
+const WAITING = "waiting"; // what each look at a person's repair begins with
+
+/** The question whether it works now, while it is open: it stays last. */
+function isOutcome(item: Item | undefined): item is ItemOf<"ask"> {
+  return item?.kind === "ask" && item.question.question === "outcome" && item.chosen === null;
+}
+
+function withItem(items: readonly Item[], item: Item): readonly Item[] {
+  const last = items.at(-1);
+  return isOutcome(last) && item.kind !== "end" ? [...items.slice(0, -1), item, last] : [...items, item];
+}
+
 type Omitted = Item extends infer T ? (T extends Item ? Omit<T, "key"> : never) : never;
 
 export function isEnd(state: CaseState | null): boolean {
@@ -99,7 +116,6 @@ export function isEnd(state: CaseState | null): boolean {
 /** What was pressed is marked where it was pressed; what was written is a message of its own. */
 function heard(items: readonly Item[], event: SupportEvent & { type: "heard" }): readonly Item[] {
   const { choice, consent, text, lines } = event;
-  if (choice === "watch") return items;
   const open = items.findLast((item) => item.kind === "ask" || item.kind === "remedy");
   const marked = items.map((item) => (item === open ? markedBy(open, choice, consent) : item));
   const label = open?.kind === "ask" ? labelOf(open.question, choice) : null;
@@ -129,8 +145,8 @@ function withVerified(items: readonly Item[], event: SupportEvent & { type: "ver
   const known = items[at];
   const { check, title, status, because } = event;
   const seen = { check, title, status, because };
-  const isOld = items.slice(at + 1).some(({ kind }) => kind !== "say" && kind !== "end");
-  if (known?.kind !== "verify" || isOld) return [...items, { kind: "verify", key: event.seq, checks: [seen] }];
+  const isOld = items.slice(at + 1).some((item) => item.kind !== "say" && item.kind !== "end" && !isOutcome(item));
+  if (known?.kind !== "verify" || isOld) return withItem(items, { kind: "verify", key: event.seq, checks: [seen] });
   return items.with(at, { ...known, checks: replaced(known.checks, seen) });
 }
 

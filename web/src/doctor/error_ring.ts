@@ -27,8 +27,7 @@ export class ErrorRing {
 
   listen(target: Window): void {
     target.addEventListener("error", (event) => {
-      if (event.target !== target && event.target !== null) return; // a picture that did not load
-      const { message, filename, lineno, colno, error } = event as ErrorEvent;
+      const { message, filename, lineno, colno, error } = event;
       if (BENIGN.test(message)) return;
       this.noteError(message, `${filename}:${lineno}:${colno}`, stackOf(error));
     });

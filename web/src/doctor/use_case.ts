@@ -20,6 +20,7 @@ export interface CaseControl {
 
 export const LOST = "connection-lost"; // the page's own word: no server said it
 const MOST_WATCHES = 30; // of two minutes each
+const SHORTEST_WATCH_MS = 1_000;
 
 type Action = { type: "event"; event: SupportEvent } | { type: "reset"; events: readonly SupportEvent[] };
 
@@ -47,6 +48,7 @@ export function useCase(language: "zh" | "en", onId: (id: string | null) => void
       const abort = new AbortController();
       reading.current = abort;
       const isWatch = turn?.choice === "watch";
+      const began = performance.now();
       setBusy(isWatch ? "watch" : "turn");
       setFailed(null);
       if (!isWatch) setPending(turn?.text || null);
@@ -65,6 +67,8 @@ export function useCase(language: "zh" | "en", onId: (id: string | null) => void
         const reason = error instanceof Refused ? error.reason : failureOf(LOST);
         setFailed({ failure: reason, turn });
       }
+      // where no check can see the fault there is nothing to wait for
+      if (isWatch && performance.now() - began < SHORTEST_WATCH_MS) watches.current = MOST_WATCHES;
       setBusy("no");
     },
     [],
