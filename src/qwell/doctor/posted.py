@@ -20,6 +20,8 @@ PROBES = (
     "browser.csp",
     "browser.websocket",
     "browser.stream_pacing",
+    "browser.long_poll",
+    "browser.clock",
     "browser.api_json",
     "browser.script",
     "browser.fresh_page",

@@ -21,6 +21,7 @@ from qwell.doctor.address import is_loopback
 from qwell.doctor.checks import CHECKS
 from qwell.doctor.finding import LAYERS, Finding, Layer
 from qwell.doctor.observe import CAP_S, DEEP_CAP_S, Watch, ignore, observe, select
+from qwell.doctor.scene import check_body
 from qwell.doctor.system import System
 from qwell.doctor.treat import Practice
 from qwell.errors import QwellError
@@ -73,6 +74,12 @@ def room_of(request: Request) -> DoctorRoom:
 async def facts(request: Request) -> JSONResponse:
     """What the server knows of itself: worker, queue, recent answers, what pages posted."""
     return JSONResponse(room_of(request).view.facts(), headers={"Cache-Control": "no-store"})
+
+
+@router.get("/doctor/checks")
+async def checks() -> dict[str, Any]:
+    """Every check, with what it looks at in both languages."""
+    return {"checks": [check_body(check.id) for check in CHECKS]}
 
 
 @router.post("/doctor")
