@@ -1,6 +1,6 @@
 """A person's question over HTTP, and what they see of the answer.
 
-    python -m qwell.lab.ask URL [QUESTION]
+    python -m qwell.lab.ask [--kept] URL [QUESTION]
     python -m qwell.lab.ask --get URL
 
 prints it as JSON, for places that only a child process can be in. Knows no fault.
@@ -104,4 +104,5 @@ if __name__ == "__main__":
     if sys.argv[1] == "--get":
         print(json.dumps(get(sys.argv[2])))
     else:
-        print(json.dumps(asdict(ask(*sys.argv[1:]))))
+        words = [word for word in sys.argv[1:] if word != "--kept"]
+        print(json.dumps(asdict(ask(*words, is_kept="--kept" in sys.argv))))

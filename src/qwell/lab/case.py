@@ -45,8 +45,18 @@ class Effect:
     trouble: Callable[[], str]
     clue: str = ""
     log: Callable[[], str] = no_log
-    by_hand: Callable[[], None] | None = None
+    by_hand: Callable[[], object] | None = None
     flags: tuple[str, ...] = ()
+
+
+def in_turn(*steps: Callable[[], object]) -> Callable[[], None]:
+    """All of them, one after the other."""
+
+    def run() -> None:
+        for step in steps:
+            step()
+
+    return run
 
 
 Inject = Callable[["Patient"], Iterator[Effect]]
@@ -59,7 +69,8 @@ class Case:
     who       what kind of server it strikes
     programs  that must be installed; modules: of Python; root: whether it needs mounts and the like
     quick     part of the third that `make test` runs
-    is_alone  cannot stand beside another fault, so that it takes no part in pairs
+    uses      what it changes, such as data, settings or environ: two faults can stand side by side
+              where they change different things; "": it stands alone
     """
 
     fault: str
@@ -70,7 +81,7 @@ class Case:
     modules: tuple[str, ...] = ()
     root: bool = False
     quick: bool = False
-    is_alone: bool = True
+    uses: str = ""
     about: str = field(default="", compare=False)
 
     @property
@@ -105,14 +116,14 @@ def injector(
     modules: tuple[str, ...] = (),
     root: bool = False,
     quick: bool = False,
-    is_alone: bool = True,
+    uses: str = "",
 ) -> Callable[[Inject], Inject]:
     """Offer the decorated generator as a case. A second one of that name is our bug."""
 
     def declare(inject: Inject) -> Inject:
         about = (inject.__doc__ or "").strip().partition("\n")[0]
         case = Case(
-            fault, variant, inject, who, programs, modules, root, quick, is_alone, about
+            fault, variant, inject, who, programs, modules, root, quick, uses, about
         )  # fmt: skip
         assert case.name not in {known.name for known in CASES}, f"{case.name} is declared twice"
         CASES.append(case)

@@ -62,7 +62,7 @@ def _look(patient: Patient, url: str = "", **environ: str) -> Look:
 
 
 @contextmanager
-def _fresh(patient: Patient, run: Run) -> Iterator[Look]:
+def _fresh(_patient: Patient, run: Run) -> Iterator[Look]:
     """Nothing was ever started here."""
     new = Patient(run, "fresh", engine="scripted")
     yield _look(new)
@@ -80,7 +80,7 @@ def _busy(patient: Patient, _run: Run) -> Iterator[Look]:
 
     def talk() -> None:
         while not ends.is_set():
-            patient.chat("Tell me a long story about a river. " * 4, max_tokens=200)
+            patient.chat(", ".join(f"word {n}" for n in range(40)), max_tokens=200)
 
     people = [threading.Thread(target=talk) for _ in range(MOST_CLIENTS)]
     for person in people:

@@ -165,8 +165,8 @@ def unwell_because(case: Case, patient: Patient) -> str:
         if trouble := patient.trouble():
             return trouble
     report = patient.doctor()
-    if report["status"] != "healthy":
-        wrong = [_brief(f) for f in report["findings"] if f["status"] not in ("pass", "skip")]
+    wrong = [_brief(finding) for finding in report["findings"] if _is_wrong(finding)]
+    if wrong or not report["findings"]:
         return f"{report['status']} {wrong} {report.get('said', '')}"
     return ""
 

@@ -1,5 +1,6 @@
-"""What runs, mounts, groups and namespaces the lab makes: noted before they are made, so that a
-later run can sweep what an earlier one could not take away itself.
+"""Processes, mounts, groups and namespaces of the lab, noted before they are made.
+
+So a later run can sweep what an earlier one could not take away itself.
 
 Knows how to end each kind of thing, and nothing of why it was made.
 """
@@ -74,7 +75,8 @@ def _sweep_one(folder: Path) -> list[str]:
 def _unlock(folder: Path) -> None:
     for path in folder.rglob("*"):
         if path.is_dir() and not path.is_symlink():
-            path.chmod(0o755)
+            with contextlib.suppress(OSError):
+                path.chmod(0o755)
 
 
 def _started(pid: int) -> str:
@@ -99,10 +101,13 @@ def end_process(name: str) -> bool:
 
 
 def end_mount(point: str) -> bool:
-    if not os.path.ismount(point):
-        return False
-    subprocess.run(["umount", "--lazy", point], check=False, capture_output=True)
-    return True
+    is_mounted = False
+    while f" {point} " in Path("/proc/self/mountinfo").read_text(encoding="utf-8"):
+        done = subprocess.run(["umount", "--lazy", point], check=False, capture_output=True)
+        is_mounted = True
+        if done.returncode:
+            break
+    return is_mounted
 
 
 def end_cgroup(folder: str) -> bool:

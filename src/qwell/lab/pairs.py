@@ -21,13 +21,14 @@ def pairs_of(cases: list[Case]) -> list[tuple[Case, Case]]:
 
     A fault that explains the other is no second one: it would be folded.
     """
-    able = [case for case in cases if not case.is_alone and not case.lacks()]
+    able = [case for case in cases if case.uses and not case.lacks()]
     rounds = [
         (able[i], able[(i + step) % len(able)])
         for step in range(1, max(2, len(able) // 2))
         for i in range(len(able))
     ]
-    return [pair for pair in dict.fromkeys(rounds) if _are_two(*pair)]
+    once = {frozenset((one.name, other.name)): (one, other) for one, other in reversed(rounds)}
+    return [pair for pair in reversed(once.values()) if _are_two(*pair)]
 
 
 def _are_two(one: Case, other: Case) -> bool:
@@ -37,7 +38,8 @@ def _are_two(one: Case, other: Case) -> bool:
         for a, b in itertools.permutations((one, other))
         for name in ([b.fault] if b.fault in faults[a.fault].explains else [])
     }
-    return one.fault != other.fault and one.who == other.who and not explains
+    is_free = one.uses != other.uses and one.who == other.who
+    return is_free and one.fault != other.fault and not explains
 
 
 def examine_pair(one: Case, other: Case, ward: Ward) -> Pair:

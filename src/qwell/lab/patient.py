@@ -27,8 +27,9 @@ _KEPT = ("PATH", "LANG", "PYTHONDONTWRITEBYTECODE", "VIRTUAL_ENV", "TZ")
 
 
 class Patient:
-    """settings are a configuration file, as a person would have it, so that treatment may change
-    them; environ and prefix hold for every command, the server's and the doctor's alike.
+    """Settings are a configuration file, as a person has it, so that treatment may change them.
+
+    environ and prefix hold for every command, the server's and the doctor's alike.
 
     prefix  a command that runs what follows it: `taskset -c 0`, `ip netns exec NAME`
     """
@@ -243,7 +244,7 @@ class Patient:
 
     def python(self, code: str, **environ: str) -> subprocess.CompletedProcess[str]:
         """A program of the person's own."""
-        return self.program(sys.executable, "-c", code, **environ)
+        return self.program(sys.executable, "-c", code, is_whole=False, **environ)
 
     def spawn(self, *command: str, **environ: str) -> subprocess.Popen[bytes]:
         """A program that goes on; the caller ends it, and the sweep where that fails."""
@@ -262,7 +263,9 @@ class Patient:
         """One real streamed answer."""
         if not self._is_elsewhere:
             return ask(url or self.url, *turns, **options)
-        done = self.program(sys.executable, "-m", "qwell.lab.ask", url or self.url, *turns[:1])
+        kept = ["--kept"] if options.get("is_kept") else []
+        words = [*kept, url or self.url, *turns[:1]]
+        done = self.program(sys.executable, "-m", "qwell.lab.ask", *words)
         try:
             found = json.loads(done.stdout.strip().rpartition("\n")[2])
         except ValueError:

@@ -33,7 +33,7 @@ def run_lab(
     watch: Watch = print,
     tell: Tell = silent,
 ) -> Outcome:
-    """watch hears one line for each thing that is done."""
+    """Watch hears one line for each thing that is done."""
     started = time.monotonic()
     outcome = Outcome(machine=_machine())
     with new_run() as run:
@@ -89,7 +89,8 @@ def line_of(result: Result) -> str:
     word = "ok   " if not missed else "MISS "
     how = f"{result.by}, {result.remedy or 'no remedy'}, {result.seconds:.0f} s"
     more = f": not {', '.join(missed)}; top {result.top[:3]} {result.said}" if missed else ""
-    return f"{word} {name} ({how}){more}{' ' + str(result.false_passes) if result.false_passes else ''}"
+    passed = f" {result.false_passes}" if result.false_passes else ""
+    return f"{word} {name} ({how}){more}{passed}"
 
 
 def _pair_word(named: bool, invalid: str) -> str:

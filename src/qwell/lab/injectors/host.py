@@ -6,11 +6,12 @@ import contextlib
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
-from qwell.lab.case import Effect, NotInjected, injector
+from qwell.lab.case import Effect, NotInjected, in_turn, injector
 from qwell.lab.patient import Patient
 from qwell.lab.rig.groups import memory_group
 from qwell.lab.rig.mounts import small_disk
@@ -84,8 +85,6 @@ def grows_too_large(patient: Patient) -> Iterator[Effect]:
 
 
 def _wait_for_phase(patient: Patient, *phases: str) -> str:
-    import time
-
     deadline = time.monotonic() + 60.0
     while time.monotonic() < deadline:
         phase = str(patient.facts().get("worker", {}).get("phase", ""))
@@ -122,17 +121,17 @@ def _fill(folder: Path) -> str:
     raise NotInjected("there is still room")
 
 
-@injector("disk-full", "data-folder", root=True, quick=True)
+@injector("disk-full", "data-folder", root=True, quick=True, uses="data")
 def full_disk(patient: Patient) -> Iterator[Effect]:
     """Not one byte is free where conversations are kept."""
-    with patient.stopped(), small_disk(patient.run, patient.data, size="8m"):
+    with patient.stopped(), small_disk(patient.run, patient.data, size="640m"):
         said = _fill(patient.data)
         patient.start()
         yield Effect(
             proof=said,
             trouble=patient.save_trouble,
             clue=str(patient.data),
-            by_hand=lambda: (patient.data / "filling").unlink(),
+            by_hand=(patient.data / "filling").unlink,
         )
 
 
@@ -148,7 +147,7 @@ def full_of_logs(patient: Patient) -> Iterator[Effect]:
         yield Effect(proof=said, trouble=patient.save_trouble, clue=str(patient.data))
 
 
-@injector("inodes-full", "data-folder", root=True, quick=True)
+@injector("inodes-full", "data-folder", root=True, quick=True, uses="data")
 def no_inodes(patient: Patient) -> Iterator[Effect]:
     """Bytes are free, but no file can be made any more."""
     with patient.stopped(), small_disk(patient.run, patient.data, size="64m", nr_inodes="48"):
@@ -181,18 +180,15 @@ def few_files(patient: Patient) -> Iterator[Effect]:
     with patient.stopped(), ExitStack() as inside:
         inside.enter_context(patient.within("prlimit", "--nofile=64:64"))
         patient.start()
-        inside.callback(lambda: [connection.close() for connection in connections])
+        inside.callback(_close, connections)
 
         def trouble() -> str:
-            for connection in connections:
-                connection.close()
-            connections.clear()
+            _close(connections)
             connections.extend(_idle_connections(patient.port, 80))
             if patient.server is None:
                 patient.start()
             found = patient.chat(timeout_s=3.0).error
-            for connection in connections:
-                connection.close()
+            _close(connections)
             patient.settle()
             return found
 
@@ -200,8 +196,14 @@ def few_files(patient: Patient) -> Iterator[Effect]:
             proof=f"Max open files 64 of process {patient.pid}",
             trouble=trouble,
             clue="64",
-            by_hand=lambda: (patient.stop(), inside.close()),  # type: ignore[arg-type,return-value]
+            by_hand=in_turn(patient.stop, inside.close),
         )
+
+
+def _close(connections: list[socket.socket]) -> None:
+    for connection in connections:
+        connection.close()
+    connections.clear()
 
 
 def _idle_connections(port: int, n: int) -> Iterator[socket.socket]:
@@ -214,7 +216,7 @@ def _idle_connections(port: int, n: int) -> Iterator[socket.socket]:
 # ---- CPU, clock
 
 
-@injector("cpu-illegal-instruction", "worker-dies-of-it", quick=True)
+@injector("cpu-illegal-instruction", "worker-dies-of-it", quick=True, uses="worker")
 def foreign_instruction(patient: Patient) -> Iterator[Effect]:
     """Code in the worker that was compiled for another processor."""
     with patient.stopped(), ExitStack() as inside:
@@ -224,7 +226,7 @@ def foreign_instruction(patient: Patient) -> Iterator[Effect]:
             proof=str(patient.facts().get("worker", {}).get("error") or ""),
             trouble=patient.trouble if patient.server else patient.start_trouble,
             clue="SIGILL",
-            by_hand=lambda: (inside.close(), patient.restart()),  # type: ignore[arg-type,return-value]
+            by_hand=in_turn(inside.close, patient.restart),
         )
 
 
@@ -269,21 +271,44 @@ def taken_port(patient: Patient) -> Iterator[Effect]:
     """Somebody else's server has the port."""
     with patient.stopped(), patient.configured():
         port = patient.port
-        with contextlib.closing(_listen(port)) as holder:
+        web = (sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1")
+        holder = patient.spawn(*web)
+        try:
+            _wait_until_open(port)
             yield Effect(
-                proof=f"{holder.getsockname()} is taken",
+                proof=f"process {holder.pid} listens on {port}",
                 trouble=patient.start_trouble,
                 clue=str(port),
             )
             patient.stop()
+        finally:
+            _end(holder)
 
 
-def _listen(port: int) -> socket.socket:
-    listener = socket.socket()
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind(("127.0.0.1", port))
-    listener.listen()
-    return listener
+@injector("port-in-use", "by-a-program-that-never-answers")
+def deaf_port(patient: Patient) -> Iterator[Effect]:
+    """Somebody has the port and says nothing on it."""
+    with patient.stopped(), patient.configured(), contextlib.closing(socket.socket()) as holder:
+        port = patient.port
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        holder.bind(("127.0.0.1", port))
+        holder.listen()
+        yield Effect(
+            proof=f"{holder.getsockname()} is taken",
+            trouble=patient.start_trouble,
+            clue=str(port),
+        )
+        patient.stop()
+
+
+def _wait_until_open(port: int) -> None:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        with contextlib.suppress(OSError):
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            return
+        time.sleep(0.05)
+    raise NotInjected(f"nothing opens port {port}")
 
 
 @injector("port-in-use", "by-an-older-qwell")
@@ -328,7 +353,7 @@ def plain_locale(patient: Patient) -> Iterator[Effect]:
         )
 
 
-@injector("locale-not-utf8", "GBK")
+@injector("locale-not-utf8", "GBK", uses="environ")
 def chinese_locale(patient: Patient) -> Iterator[Effect]:
     """A terminal of an older Chinese system."""
     with ExitStack() as inside:

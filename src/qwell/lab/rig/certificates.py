@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import datetime
+import datetime as dt
 import http.server
 import ssl
 import threading
@@ -29,8 +29,8 @@ def authority(folder: Path, name: str = "localhost", *, is_expired: bool = False
     folder.mkdir(exist_ok=True)
     signer = trustme.CA()
     names = [name, "127.0.0.1"] if name == "localhost" else [name]
-    starts = datetime.datetime(2020 if is_expired else 2025, 1, 1, tzinfo=datetime.UTC)
-    ends = datetime.datetime(2021, 1, 1, tzinfo=datetime.UTC) if is_expired else None
+    starts = dt.datetime(2020 if is_expired else 2025, 1, 1, tzinfo=dt.UTC)
+    ends = dt.datetime(2021, 1, 1, tzinfo=dt.UTC) if is_expired else None
     made = signer.issue_cert(*names, not_before=starts, not_after=ends)
     files = Tls(folder / "ca.pem", folder / "cert.pem", folder / "key.pem")
     signer.cert_pem.write_to_path(str(files.ca))
@@ -45,7 +45,7 @@ def authority(folder: Path, name: str = "localhost", *, is_expired: bool = False
 
 
 class _Hello(http.server.BaseHTTPRequestHandler):
-    def do_GET(self) -> None:  # noqa: N802  the library's name
+    def do_GET(self) -> None:
         self.send_response(200)
         self.end_headers()
         self.wfile.write(b"hello")

@@ -42,7 +42,7 @@ def memory_group(run: Run, limit_bytes: int) -> Iterator[Group]:
 
 @contextlib.contextmanager
 def cpu_group(run: Run, share: float) -> Iterator[Group]:
-    """This much of one CPU, in periods of 100 ms."""
+    """So much of one CPU, in periods of 100 ms."""
     quota = int(share * 100_000)
     wanted = (
         {"cpu.max": f"{quota} 100000"}

@@ -34,8 +34,10 @@ _GGUF_LAYER = {
 
 
 def _tensors(config: dict[str, Any]) -> dict[str, np.ndarray]:
-    """Random ones, of which only letters come out: one direction is common to all embeddings,
-    and only the rows of letters in the output point along it.
+    """Random ones, of which only letters come out.
+
+    One direction is common to all embeddings, and only the rows of letters in the output point
+    along it.
     """
     source = tiny_source(config, seed=7)
     whole = {name: t.floats(0, t.rows) for name, t in source.tensors.items()}

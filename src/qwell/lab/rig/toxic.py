@@ -19,7 +19,9 @@ Rewrite = Callable[[dict[str, Any]], dict[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Toxics:
-    """latency_s    before each piece of an answer
+    """The habits, none by default.
+
+    latency_s       before each piece of an answer
     slice_bytes     of an answer at a time; 0: as it comes
     limit_bytes     of an answer, then the connection is closed; 0: none
     reset           an answer is cut by a reset after limit_bytes
@@ -95,7 +97,7 @@ class _Proxy:
             if self._toxics.latency_s:
                 await asyncio.sleep(self._toxics.latency_s)
             if self._toxics.garble:
-                piece = piece.decode("ascii", "replace").encode()  # noqa: PLW2901  it goes on changed
+                piece = piece.decode("ascii", "replace").encode()
             limit = self._toxics.limit_bytes
             if limit and sent + len(piece) > limit:
                 writer.write(piece[: limit - sent])
