@@ -18,6 +18,7 @@ from qwell.cli import (
     doctor,
     explain,
     health,
+    lab,
     models,
     pull,
     serve,
@@ -51,6 +52,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_explain(commands)
     _add_bundle(commands)
     _add_backup(commands)
+    _add_lab(commands)
     _add_bench(commands)
     _add_version(commands)
     _add_completion(commands)
@@ -189,6 +191,20 @@ def _add_bench(commands: Any) -> None:
         "--peers", action="store_true", help="also other engines on the same weights, in turn"
     )
     command.add_argument("--json", metavar="FILE", help="write the figures to this file, too")
+
+
+def _add_lab(commands: Any) -> None:
+    about = "cause faults for real and score the doctor; needs the extra `lab`"
+    command = _command(commands, "lab", lab.run, about)
+    command.add_argument(
+        "action", choices=("list", "run", "demo"), help="list, run, or demo: watch one fault"
+    )
+    command.add_argument("fault", nargs="*", help="faults, or fault/variant (default: all)")
+    command.add_argument("--json", metavar="FILE", help="write the result to this file, too")
+    command.add_argument("--report", metavar="FOLDER", help="write pages and pictures there")
+    command.add_argument("--quick", action="store_true", help="the third that the tests run")
+    command.add_argument("--pairs", type=int, default=20, help="pairs of faults (default: 20)")
+    command.add_argument("--healthy", type=int, default=300, help="healthy runs (default: 300)")
 
 
 def _add_version(commands: Any) -> None:
