@@ -56,6 +56,8 @@ class _Known:
 
     def hold(self, sentence: str) -> bool:
         tokens, pairs = _tokens(sentence), _pairs(sentence)
+        if sentence.endswith(("?", "？")):
+            return False
         if not all(self._has(token) for token in tokens):
             return False
         if not set(_CJK_NUMBER.findall(sentence)) <= self._numbers:
