@@ -10,11 +10,12 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from playwright.sync_api import (
     ConsoleMessage,
     Locator,
     Page,
+    expect,
     sync_playwright,
 )
 
@@ -166,6 +168,7 @@ def echo_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def browser(requires_program: Callable[[str], str]) -> Iterator[Browser]:
     assert (BUNDLE / "index.html").is_file(), "the page is not built: run `make web`"
     path = requires_program("chromium")
+    expect.set_options(timeout=20_000)  # a busy machine is no failure
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=CHROMIUM_FLAGS)
         yield browser
@@ -197,3 +200,74 @@ def visit(browser: Browser) -> Iterator[Open]:
         context.close()
     for made in visits:
         made.check()
+
+
+class Wire:
+    """A wire between browser and server that can be cut and joined.
+
+    Listens on a loopback port and passes bytes to another; cut: drops all, and accepts nobody.
+    """
+
+    def __init__(self, target: int) -> None:
+        self._target = target
+        self._lock = threading.Lock()
+        self._open: set[socket.socket] = set()
+        self._listener: socket.socket | None = None
+        self.port = 0
+        self.join()
+
+    def join(self) -> None:
+        self._listener = socket.create_server(("127.0.0.1", self.port))
+        self.port = int(self._listener.getsockname()[1])
+        threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
+
+    def cut(self) -> None:
+        """Returns when no connection is left."""
+        with self._lock:
+            listener, self._listener = self._listener, None
+            ends, self._open = self._open, set()
+        for end in (listener, *ends):
+            _shut(end)
+
+    def _accept(self, listener: socket.socket) -> None:
+        with suppress(OSError):  # the listener was closed
+            while True:
+                near, _ = listener.accept()
+                far = socket.create_connection(("127.0.0.1", self._target))
+                with self._lock:
+                    if self._listener is not listener:
+                        _shut(near)
+                        _shut(far)
+                        return
+                    self._open |= {near, far}
+                for ends in ((near, far), (far, near)):
+                    threading.Thread(target=self._pass, args=ends, daemon=True).start()
+
+    def _pass(self, source: socket.socket, target: socket.socket) -> None:
+        with suppress(OSError):  # either end was closed
+            while data := source.recv(65536):
+                target.sendall(data)
+        for end in (source, target):
+            _shut(end)
+
+
+def _shut(end: socket.socket | None) -> None:
+    if end is None:
+        return
+    with suppress(OSError):  # the other side was faster
+        end.shutdown(socket.SHUT_RDWR)
+    end.close()
+
+
+@pytest.fixture
+def wired() -> Iterator[Callable[[int], Wire]]:
+    """wired(port) is a wire to that port of this machine."""
+    wires: list[Wire] = []
+
+    def lay(port: int) -> Wire:
+        wires.append(Wire(port))
+        return wires[-1]
+
+    yield lay
+    for wire in wires:
+        wire.cut()

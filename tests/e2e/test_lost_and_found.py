@@ -1,0 +1,110 @@
+"""Tabs, reloads and lost connections: an answer is never lost, repeated or torn."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import expect
+
+pytestmark = pytest.mark.browser
+
+COUNTED = " ".join(map(str, range(200)))
+
+
+def test_a_reload_in_the_middle_goes_on_where_it_was(serve: Any, visit: Any) -> None:
+    seen = visit(serve(answer=COUNTED, token_delay_s=0.01))
+    seen.ask("count")
+    answer = seen.page.locator(".answer .markdown")
+    expect(answer).to_contain_text("0 1 2")
+    seen.page.reload()
+    expect(answer).to_contain_text("0 1 2")  # the address leads back to the chat
+    expect(seen.page.locator(".measurements")).to_have_count(0)
+    seen.wait_for_answers(1)
+    expect(answer).to_have_text(COUNTED)
+
+
+def test_a_lost_network_that_returns_costs_nothing(serve: Any, visit: Any, wired: Any) -> None:
+    wire = wired(urlsplit(serve(answer=COUNTED, token_delay_s=0.01)).port)
+    seen = visit(f"http://127.0.0.1:{wire.port}")
+    seen.tolerated = "ERR_"
+    seen.ask("count")
+    answer = seen.page.locator(".answer .markdown")
+    expect(answer).to_contain_text("0 1 2")
+    with seen.page.expect_event("websocket"):  # it tries again
+        wire.cut()
+    wire.join()
+    seen.wait_for_answers(1)
+    expect(answer).to_have_text(COUNTED)
+    expect(seen.page.locator(".failure")).to_have_count(0)
+
+
+def test_another_tab_shows_what_is_asked_here(echo_url: str, visit: Any) -> None:
+    first = visit(echo_url)
+    first.ask("from the first")
+    first.wait_for_answers(1)
+    second = first.page.context.new_page()
+    second.goto(first.page.url)
+    expect(second.locator(".answer .markdown")).to_have_text("from the first")
+    first.ask("and one more")
+    first.wait_for_answers(2)
+    expect(second.locator(".answer .markdown").last).to_have_text("and one more")
+    second.locator(".composer textarea").first.fill("from the second")
+    second.keyboard.press("Enter")
+    expect(second.locator(".answer .markdown").last).to_have_text("from the second")
+    expect(first.page.locator(".question .plain").last).to_have_text("from the second")
+
+
+def test_two_tabs_follow_one_answer(serve: Any, visit: Any) -> None:
+    first = visit(serve(answer=COUNTED, token_delay_s=0.01))
+    first.ask("count")
+    expect(first.page.locator(".answer .markdown")).to_contain_text("0 1 2")
+    second = first.page.context.new_page()
+    second.goto(first.page.url)
+    second.locator(".measurements").wait_for()
+    expect(second.locator(".answer .markdown")).to_have_text(COUNTED)
+    first.wait_for_answers(1)
+    expect(first.page.locator(".answer .markdown")).to_have_text(COUNTED)
+
+
+def test_a_link_opens_a_chat_and_back_goes_back(echo_url: str, visit: Any) -> None:
+    seen = visit(echo_url)
+    seen.ask("linked")
+    seen.wait_for_answers(1)
+    link = seen.page.url
+    assert "#/c/" in link
+    seen.page.get_by_role("button", name="New chat").click()
+    expect(seen.page.locator(".question")).to_have_count(0)
+    seen.page.go_back()
+    expect(seen.page.locator(".question .plain")).to_have_text("linked")
+    other = visit(link)  # a profile that knows nothing of it
+    expect(other.page.locator(".answer .markdown")).to_have_text("linked")
+
+
+def test_a_link_to_what_is_gone_says_so(echo_url: str, visit: Any) -> None:
+    seen = visit(f"{echo_url}/#/c/nothing-here")
+    seen.tolerated = "404"
+    expect(seen.page.locator(".toast")).to_have_text("This chat is no longer there.")
+    seen.ask("hello")
+    seen.wait_for_answers(1)
+
+
+def test_with_the_server_away_the_chat_can_be_read_and_goes_on_later(
+    serve: Any, visit: Any, wired: Any
+) -> None:
+    wire = wired(urlsplit(serve(answer=COUNTED, token_delay_s=0.002)).port)
+    seen = visit(f"http://127.0.0.1:{wire.port}")
+    seen.tolerated = "ERR_"
+    seen.ask("count")
+    seen.wait_for_answers(1)
+    wire.cut()
+    expect(seen.page.locator(".answer .markdown")).to_have_text(COUNTED)
+    seen.ask("once more")
+    card = seen.page.locator(".failure")
+    expect(card).to_contain_text("The server cannot be reached")
+    wire.join()
+    expect(seen.page.locator(".dot.ready")).to_be_visible()
+    card.get_by_role("button", name="Try again").click()
+    seen.wait_for_answers(2)
+    expect(seen.page.locator(".answer .markdown").last).to_have_text(COUNTED)
