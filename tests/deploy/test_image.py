@@ -93,6 +93,28 @@ def test_a_conversation_outlives_its_container(start: Start, tiny_model: Path) -
         assert before["messages"][0]["content"] == "你好"
 
 
+def test_a_backup_taken_inside_comes_back_in_a_new_container(
+    start: Start, podman: Podman, image: str, data: Path
+) -> None:
+    """As docs/upgrade.md says: copy while it serves, stop, restore, start."""
+    scripted = "--env=QWELL_ENGINE=scripted"
+    talk = {"conversation": "c", "parent": None}
+    messages = [{"role": "user", "content": "kept"}]
+    with start(None, scripted) as container:
+        container.wait_until("/ready")
+        assert container.client.post("/api/chat", json={"messages": messages, **talk}).is_success
+        assert container.run("qwell", "backup", "/data/copy.db").returncode == 0
+        container.client.delete("/api/conversations/c").raise_for_status()
+        assert container.stop() == 0
+    podman(
+        "run", "--rm", "--read-only", f"--volume={data}:/data", image, "restore", "/data/copy.db"
+    )
+    with start(None, scripted) as container:
+        container.wait_until("/ready")
+        asked = container.client.get("/api/conversations/c/messages").json()["messages"][0]
+        assert asked["content"] == "kept"
+
+
 def test_the_health_check_says_how_it_is(
     start: Start, tiny_model: Path, config: dict[str, Any]
 ) -> None:
