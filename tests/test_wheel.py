@@ -66,7 +66,7 @@ def test_the_wheel_knows_its_version(wheel: Path) -> None:
     assert written == f'__version__ = "{version}"'
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 def test_an_empty_environment_chats_with_what_the_wheel_brings(wheel: Path, tmp_path: Path) -> None:
     """Installed with nothing but what it asks for, far from this tree."""
     venv.create(tmp_path / "env", with_pip=True)
@@ -82,7 +82,7 @@ def test_an_empty_environment_chats_with_what_the_wheel_brings(wheel: Path, tmp_
     assert json.loads(done.stdout)["text"]
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 def test_an_archive_of_the_sources_makes_the_same_wheel(
     wheel_names: list[str], tmp_path: Path
 ) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from tests.deploy.conftest import Container, Podman, Start
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(1200)
 MAX_BYTES = 400_000_000
 BUILDS = ("gcc", "g++", "cc", "ld", "make", "cmake", "ninja", "node", "npm", "pip")
 SLOW = "--env=QWELL_SCRIPT=" + json.dumps(

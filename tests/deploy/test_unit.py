@@ -93,7 +93,7 @@ def test_stopping_waits_for_running_answers() -> None:
     assert options("KillMode") == ["mixed"]  # the worker is stopped by its server
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 @pytest.mark.weights
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="mmap's filter is written for 64 bits")
 def test_the_engine_works_under_its_filter(
