@@ -37,7 +37,7 @@ def test_mathematics_is_typeset_with_our_own_fonts(echo_url: str, visit: Any) ->
     expect(answer.locator(".katex")).to_have_count(2)
     expect(answer.locator(".katex-display mfrac")).to_have_count(1)
     expect(answer).to_contain_text("It costs $5 and $6.")
-    seen.page.wait_for_function("document.fonts.check('12px KaTeX_Main')")
+    seen.page.wait_for_function("() => document.fonts.check('12px KaTeX_Main')")
     assert any(address.endswith(".woff2") for address in seen.addresses)
 
 

@@ -44,6 +44,7 @@ export function themeConfig(isDark: boolean): ThemeConfig {
       colorInfo: isDark ? "#2bb3a3" : "#0f766e",
       colorLink: isDark ? "#5fd4c6" : "#0f766e",
       ...(isDark && DARK_SURFACES),
+      colorTextPlaceholder: isDark ? "#8b9aa0" : "#66757a", // the library's are too faint to read
       borderRadius: 8,
       fontSize: 15,
       fontFamily: SYSTEM_FONTS,

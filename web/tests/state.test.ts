@@ -195,3 +195,23 @@ test("a hit in the middle of a branch shows the branch to its end", () => {
   );
   expect(shown(state)).toEqual(["q1", "a1"]);
 });
+
+test("an answer that was lost with the connection is fetched again", () => {
+  const lost: StreamEvent = {
+    seq: 2,
+    type: "error",
+    ...{ code: "backend-not-listening", title: "", cause: "", fix: "", request_id: "" },
+  };
+  const state = play(asked("hi"), received("a1", delta("half"), lost));
+  expect(reduce(state, { type: "reachable" }).conversations[0]?.isWhole).toBe(false);
+  const well = play(asked("hi"), received("a1", delta("all"), DONE));
+  expect(reduce(well, { type: "reachable" }).conversations).toEqual(well.conversations);
+});
+
+test("a conversation keeps what it was begun with, and what it is told later", () => {
+  const settings = { ...NO_SETTINGS, system: "Be brief." };
+  const first = { ...asked("one"), settings } as Action;
+  const other = { ...NO_SETTINGS, max_tokens: 5 };
+  expect(play(first).conversations[0]?.settings).toEqual(settings);
+  expect(play(first, { type: "tuned", id: "c", settings: other }).conversations[0]?.settings).toEqual(other);
+});
