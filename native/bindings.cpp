@@ -4,10 +4,12 @@
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
 #include <memory>
 #include <optional>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -130,7 +132,13 @@ NB_MODULE(_native, m) {
       .def("cancel", &Model::cancel)
       .def("copy", &Model::copy, nb::arg("source"), nb::arg("target"), nb::arg("n"),
            nb::call_guard<nb::gil_scoped_release>())
-      .def("release", &Model::release, nb::arg("slot"))
+      .def(
+          "release",
+          [](Model& model, int slot) {
+            if (slot < 0 || slot >= model.n_slots()) throw std::invalid_argument("no such slot");
+            model.release(slot);
+          },
+          nb::arg("slot"))
       .def("take", &qwell::take, nb::arg("slot"), nb::arg("start"), nb::arg("n"))
       .def("put", &qwell::put, nb::arg("slot"), nb::arg("start"), nb::arg("n"), nb::arg("piece"))
       .def_prop_ro("isa", &Model::isa)
@@ -141,6 +149,15 @@ NB_MODULE(_native, m) {
       .def_prop_ro("huge_bytes", &Model::huge_bytes)
       .def_prop_ro("cache_bytes_per_slot", &Model::cache_bytes_per_slot)
       .def_prop_ro("bytes_per_token", &Model::bytes_per_token)
+      .def_prop_ro("phases",
+                   [](const Model& model) {
+                     std::vector<std::tuple<const char*, double, double>> phases;
+                     for (size_t i = 0; i < qwell::kPhaseNames.size(); ++i) {
+                       const auto& time = model.clock().times()[i];
+                       phases.emplace_back(qwell::kPhaseNames[i], time.total, time.waiting);
+                     }
+                     return phases;
+                   })
       .def_prop_ro("rescored", &Model::rescored);
   using qwell::CheckedSampler;
   nb::class_<CheckedSampler>(m, "Sampler")

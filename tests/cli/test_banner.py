@@ -83,3 +83,8 @@ def test_every_bound_is_told() -> None:
 
 def test_logged_prompts_are_warned_about() -> None:
     assert bound_lines(Settings(log_prompts="on"))[-1].startswith("warning")
+
+
+def test_a_cpu_that_makes_it_slow_is_named() -> None:
+    why = "slow: this CPU, or the virtual machine, has no AVX2"
+    assert f"warning {why}" in model_lines({"name": "x", "isa": "portable", "slow_why": why})

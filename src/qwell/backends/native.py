@@ -5,6 +5,7 @@ Slots are cut into passes of at most 512 rows; the engine decides what goes toge
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -43,6 +44,7 @@ class NativeBackend:
         self.limits = Limits(n_vocab=self._model.n_vocab, n_ctx=n_ctx, n_slots=n_slots)
         self.isa: str = self._model.isa
         self.n_threads: int = self._model.n_threads
+        self.slow_why = _slow_why(self.isa, platform.machine())
 
     def forward(self, batch: Sequence[Chunk]) -> list[Logits | None]:
         logits: list[Logits | None] = []
@@ -80,6 +82,14 @@ class NativeBackend:
 
     def close(self) -> None:
         del self._model
+
+
+def _slow_why(isa: str, machine: str) -> str:
+    """Empty where the kernels of some instruction set are used."""
+    if isa != "portable":
+        return ""
+    lacking = "AVX2" if machine in ("x86_64", "AMD64") else "dot-product instructions"
+    return f"slow: this CPU, or the virtual machine, has no {lacking}"
 
 
 def _positions(chunk: Chunk) -> np.ndarray[tuple[int], np.dtype[np.int32]]:

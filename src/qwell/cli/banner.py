@@ -59,6 +59,7 @@ def model_lines(model: Mapping[str, Any]) -> list[str]:
         "model": model.get("name", "") + (f" from {source}" if source else ""),
         "weights": model.get("quant", ""),
         "engine": " ".join(str(model[key]) for key in ("engine", "isa") if model.get(key)),
+        "warning": str(model.get("slow_why", "")),
         "threads": threads if model.get("n_threads") else "",
         "context": _context(model),
         "loaded": f"in {model['load_s']:.1f} s" if "load_s" in model else "",

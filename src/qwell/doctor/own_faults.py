@@ -66,6 +66,7 @@ _SPECIFIC = frozenset(
         "dialogue.not_degenerate",
         "engine.speed",
         "engine.instruction_set",
+        "engine.fast_cpu",
         "network.address",
         "network.proxy_form",
         "browser.page",

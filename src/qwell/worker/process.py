@@ -180,6 +180,8 @@ def main() -> int:
     worker.engine = loaded.engine
     reports.status("ready", model=loaded.model)
     _log.info("model ready", extra={"model": loaded.model})
+    if slow_why := loaded.model["slow_why"]:
+        _log.warning("answers will be %s", slow_why)
     worker.serve(loaded.engine)
     loaded.close()
     return 0

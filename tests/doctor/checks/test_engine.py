@@ -19,7 +19,8 @@ USUAL = {"tok_s": 40.0, "ttft_ms": 50.0, "n": 5, "answers": ["1, 2, 3"]}
 def test_a_healthy_server_raises_nothing(served: Any, status: Status) -> None:
     for name in (
         "worker", "stable", "instructions", "accepts_model", "loaded", "load_time", "queue",
-        "abandoned", "instruction_set", "dtype", "kv_cache", "threads", "context", "orphans",
+        "abandoned", "instruction_set", "fast_cpu", "dtype", "kv_cache", "threads", "context",
+        "orphans",
     ):  # fmt: skip
         assert status(f"engine.{name}", served) == "pass", name
 
@@ -120,6 +121,14 @@ def test_portable_kernels_on_a_fast_cpu(with_worker: Any, status: Status) -> Non
     slow = with_worker(model={"isa": "portable"})
     slow.write("/proc/cpuinfo", "flags : sse2 avx2 fma f16c\n")
     assert status("engine.instruction_set", slow) == "warn"
+
+
+@pytest.mark.parametrize(("why", "expected"), [("no AVX2", "warn"), ("", "pass")])
+def test_a_cpu_without_fast_instructions_is_told(
+    with_worker: Any, status: Status, why: str, expected: str
+) -> None:
+    slow = with_worker(model={"isa": "portable", "slow_why": why})
+    assert status("engine.fast_cpu", slow) == expected
 
 
 # ---- speed

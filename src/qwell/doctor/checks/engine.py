@@ -223,6 +223,15 @@ def instruction_set(system: System) -> Outcome:
     return passed("worker status", isa=isa)
 
 
+@check("engine.fast_cpu", layer="engine", needs=READY)
+def fast_cpu(system: System) -> Outcome:
+    """The CPU has instructions that the engine is fast with."""
+    found = served(system)
+    if found.get("isa") == "portable" and found.get("slow_why"):
+        return warned(str(found["slow_why"]), "worker status", isa="portable")
+    return passed("worker status", isa=str(found.get("isa", "")))
+
+
 @check("engine.dtype", layer="engine", needs=READY)
 def dtype(system: System) -> Outcome:
     """No half precision where the CPU cannot compute in it."""

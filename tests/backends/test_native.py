@@ -1,0 +1,136 @@
+"""The native engine meets packs that are damaged: it refuses them, or says so; it never crashes."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from qwell.backends import Chunk
+from qwell.backends.native import NativeBackend, _slow_why
+from qwell.core import Failed, Request
+from qwell.engine.engine import Engine
+from qwell.errors import QwellError
+from qwell.text import Text
+from qwell.weights.pack import read_pack
+from qwell.weights.tiny import write_tiny_pack
+
+
+@pytest.fixture(scope="module")
+def pack(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny_pack(tmp_path_factory.mktemp("packs") / "tiny.qpack", seed=5)
+
+
+def backend_of(path: Path, isa: str = "auto") -> NativeBackend:
+    return NativeBackend(path, n_ctx=64, n_slots=2, n_threads=1, isa=isa, huge_pages=False)
+
+
+def poisoned(pack: Path, folder: Path, tensor: str, value: bytes) -> Path:
+    """A copy whose tensor begins with value."""
+    path = folder / "poisoned.qpack"
+    shutil.copyfile(pack, path)
+    _, offset = read_pack(pack).tensors[tensor]
+    with path.open("r+b") as file:
+        file.seek(offset)
+        file.write(value)
+    return path
+
+
+@pytest.mark.parametrize("isa", ["auto", "portable"])
+@pytest.mark.parametrize(
+    ("tensor", "value"),
+    [
+        ("out_norm", np.float32(np.nan).tobytes()),
+        ("L0.attn_norm", np.float32(np.inf).tobytes()),
+        ("L1.k_bias", np.float32(np.nan).tobytes()),
+        ("L0.down", np.float16(np.nan).tobytes()),
+        ("L1.v", np.float16(np.inf).tobytes()),
+    ],
+)
+def test_weights_that_are_no_numbers_end_as_a_fault(
+    pack: Path, tmp_path: Path, isa: str, tensor: str, value: bytes
+) -> None:
+    path = poisoned(pack, tmp_path, tensor, value)
+    engine = Engine(backend_of(path, isa), Text.from_meta(read_pack(pack).meta))
+    events = engine.add(Request("a", prompt="hello", max_tokens=5))
+    while engine.has_work:
+        events += engine.step()
+    end = events[-1][1]
+    assert isinstance(end, Failed)
+    assert end.code == "weights-corrupt"
+
+
+def loaded(path: Path) -> tuple[str, NativeBackend | None]:
+    try:
+        return "", backend_of(path)
+    except QwellError as error:
+        return error.fault, None
+
+
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(data=st.data())
+def test_malformed_packs_are_refused_or_compute(
+    pack: Path, tmp_path: Path, data: st.DataObject
+) -> None:
+    raw = bytearray(pack.read_bytes())
+    for _ in range(data.draw(st.integers(1, 4))):
+        at = data.draw(st.integers(0, 4000))
+        new = data.draw(st.binary(min_size=1, max_size=8))
+        raw[at : at + len(new)] = new
+    cut = data.draw(st.integers(0, len(raw)) | st.none())
+    path = tmp_path / "malformed.qpack"
+    path.write_bytes(raw if cut is None else raw[:cut])
+    fault, backend = loaded(path)
+    if backend is None:
+        assert fault == "weights-corrupt"
+        return
+    [logits] = backend.forward([Chunk(0, 0, [1], want_logits=True)])
+    assert logits is not None
+
+
+@given(
+    tokens=st.lists(st.integers(-3, 300), max_size=4),
+    slots=st.lists(st.integers(-3, 3), max_size=4),
+    positions=st.lists(st.integers(-3, 70), max_size=4),
+    outputs=st.lists(st.integers(-3, 5), max_size=4),
+)
+def test_rows_of_any_kind_are_computed_or_refused(
+    pack: Path, tokens: list[int], slots: list[int], positions: list[int], outputs: list[int]
+) -> None:
+    model = backend_of(pack)._model
+    arrays = [np.array(values, np.int32) for values in (tokens, slots, positions, outputs)]
+    try:
+        logits = model.forward(*arrays)
+    except ValueError:
+        return
+    assert logits.shape == (len(outputs), model.n_vocab)
+
+
+@given(st.tuples(*[st.integers(-20, 80)] * 3), st.integers(-9, 9), st.integers(0, 40_000))
+def test_places_that_are_not_there_are_refused(
+    pack: Path, places: tuple[int, int, int], slot: int, n_bytes: int
+) -> None:
+    model = backend_of(pack)._model
+    start, n, target = places
+    for call in (
+        lambda: model.take(slot, start, n),
+        lambda: model.put(slot, start, n, np.zeros(n_bytes, np.uint8)),
+        lambda: model.copy(slot, target, n),
+        lambda: model.release(slot),
+    ):
+        try:
+            call()
+        except ValueError:
+            continue
+
+
+def test_why_it_is_slow_is_said_where_it_is() -> None:
+    assert _slow_why("avx2", "x86_64") == ""
+    assert "no AVX2" in _slow_why("portable", "x86_64")
+    assert "no dot-product" in _slow_why("portable", "aarch64")
