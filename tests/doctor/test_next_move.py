@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from qwell.doctor.case import Case, Reply
+from qwell.doctor.finding import Evidence, Finding, Status
 from qwell.doctor.next_move import Ask, HandOver, Name, best_question, next_move
 from qwell.doctor.question_bank import LOG, NONE, ask_closest, ask_whether, likelihood
 from qwell.doctor.suspects import Lineup, Suspect, line_up
@@ -70,3 +71,28 @@ def test_a_refuted_fault_is_no_suspect_any_more() -> None:
     assert line_up(case_of(text)).suspects[0].id == "disk-full"
     ids = [suspect.id for suspect in line_up(case_of(text, refuted=["disk-full"])).suspects]
     assert "disk-full" not in ids
+
+
+def dead_end(fault: str) -> list[Finding]:
+    """A server that says itself why it cannot answer."""
+    said = (Evidence("fault", fault, "worker status"),)
+    return [
+        Finding("engine.accepts_model", "engine", Status.FAIL, said, "refused"),
+        Finding("api.ready", "api", Status.FAIL, said, "503"),
+    ]
+
+
+def test_what_the_program_names_comes_before_what_words_suggest() -> None:
+    case = case_of("页面能打开，但是一直没有回答，提示模型加载失败")
+    case.take(dead_end("model-path-missing"))
+    first = line_up(case).suspects[0]
+    assert (first.id, first.is_seen) == ("model-path-missing", True)
+    assert first.p >= 0.6
+
+
+def test_a_cited_line_comes_before_what_else_is_wrong_here() -> None:
+    case = case_of("it stops\n\nOSError: [Errno 28] No space left on device: '/data/x'")
+    case.take(dead_end("model-path-missing"))
+    ids = [suspect.id for suspect in line_up(case).suspects]
+    assert ids[0] == "disk-full"
+    assert "model-path-missing" in ids

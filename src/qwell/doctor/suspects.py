@@ -58,7 +58,8 @@ def line_up(case: Case) -> Lineup:
     findings = list(case.findings.values())
     read = _read(case.text, findings)
     live = [d for d in consult.report(findings).diagnoses if d["p"] >= CERTAIN] if findings else []
-    suspects = _joined(read["faults"], live)
+    named = frozenset(str(f.facts().get("fault", "")) for f in findings if f.status in WRONG)
+    suspects = _joined(read["faults"], live, named)
     suspects = [s for s in suspects if s.id not in case.refuted]
     suspects = _with_rivals(suspects, case.refuted)
     weighed = _after(suspects, case.replies)
@@ -100,29 +101,49 @@ def _contradicts(finding: Finding) -> bool:
     return finding.status is Status.PASS and finding.layer in _SEEN_WHOLE
 
 
-def _joined(read: Iterable[dict[str, Any]], live: Iterable[dict[str, Any]]) -> list[Suspect]:
-    """What the text suggests; what only a check sees comes first where the text leaves it open."""
-    seen = {fault["id"]: fault for fault in live}
-    suspects = [_suspect(fault, is_seen=fault["id"] in seen) for fault in read]
-    known = {suspect.id for suspect in suspects}
-    more = [_suspect(fault, is_seen=True) for fault in live if fault["id"] not in known]
-    if not more:
-        return suspects
-    telling = [s for s in more if not suspects or _explains(s, suspects)]
-    if telling and max((s.p for s in suspects), default=0.0) < CERTAIN:
-        share = 0.9 * telling[0].p / sum(suspect.p for suspect in telling)
-        left = 1.0 - sum(suspect.p * share for suspect in telling)
-        found = [replace(s, p=s.p * share) for s in telling]
-        return found + [replace(s, p=s.p * left) for s in suspects]
-    left = max(0.0, 1.0 - sum(suspect.p for suspect in suspects))
-    return suspects + [replace(s, p=0.5 * left / len(more)) for s in more]
+def _joined(
+    read: Iterable[dict[str, Any]], live: Iterable[dict[str, Any]], named: frozenset[str]
+) -> list[Suspect]:
+    """What checks see comes before what words suggest, and after what lines of a log show.
+
+    named: faults that the program itself names; they come before what checks conclude.
+    """
+    seen = sorted(
+        (_suspect(fault, is_seen=True) for fault in live), key=lambda s: s.id not in named
+    )
+    ids = {suspect.id for suspect in seen}
+    said = [_suspect(fault, is_seen=fault["id"] in ids) for fault in read]
+    first = said[0] if said else None
+    is_clear = first is not None and first.p >= CERTAIN
+    telling = [s for s in seen if s.id in named or (not is_clear and _explains(s, said))]
+    if is_clear and first is not None and first.is_seen:
+        telling = telling or [s for s in seen if s.id == first.id]
+    if not telling or (is_clear and first is not None and first.is_cited):
+        known = {suspect.id for suspect in said}
+        return said + _sharing(
+            [s for s in seen if s.id not in known], max(0.1, 0.5 * (1 - _sum(said)))
+        )
+    head = replace(telling[0], p=0.9 * telling[0].p)
+    rest = 1.0 - head.p
+    others = [s for s in telling[1:] if s.id != head.id]
+    words = [s for s in said if s.id not in {head.id, *(o.id for o in others)}]
+    return [head, *_sharing(others, 0.5 * rest), *(replace(s, p=0.4 * rest * s.p) for s in words)]
+
+
+def _sharing(suspects: Sequence[Suspect], total: float) -> list[Suspect]:
+    return [replace(s, p=max(0.0, total) / len(suspects)) for s in suspects]
+
+
+def _sum(suspects: Iterable[Suspect]) -> float:
+    return sum(suspect.p for suspect in suspects)
 
 
 def _explains(suspect: Suspect, others: Iterable[Suspect]) -> bool:
     """Whether it may be what a person means: it stops everything, or is akin to what they say."""
     fault = consult.find_fault(suspect.id)
-    akin = {*fault.explains, *fault.confused_with}
-    return fault.effect == "down" or any(other.id in akin for other in others)
+    akin = {fault.id, *fault.explains, *fault.confused_with}
+    said = {other.id for other in others}
+    return fault.effect == "down" or not said or bool(akin & said)
 
 
 def _suspect(fault: dict[str, Any], *, is_seen: bool) -> Suspect:

@@ -17,7 +17,7 @@ from qwell.core import Delta, Done, Message, Request, Sampling
 from qwell.doctor.fault import Language
 from qwell.server.worker_protocol import Worker
 
-DEADLINE_S = 6.0
+DEADLINE_S = 4.0
 MAX_TOKENS = 96
 _ASK = {
     "zh": "把下面这段话改写成一两句给用户看的话。只用里面的信息，不要加新的内容，不要加建议。",
