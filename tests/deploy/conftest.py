@@ -28,6 +28,7 @@ KEPT = ROOT / "build/deploy"
 PYTHON, PYTHON_DEV = "localhost/debian-python", "localhost/debian-python-dev"
 IMAGE = "localhost/qwell:latest"
 USER = 10001
+RELEASE = "bookworm"
 _LEAN = ["var/cache/apt/*", "var/lib/apt/lists/*", "usr/share/doc/*", "usr/share/locale/*", "dev/*"]
 _CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 _CONTAINERS_CONF = """
@@ -134,14 +135,20 @@ def debian(podman: Podman) -> None:
         podman("build", "--tag", PYTHON_DEV, "--file", str(recipe), str(KEPT), timeout_s=600)
 
 
-def _lay_down(podman: Podman, folder: Path) -> None:
-    site = subprocess.run(
-        ["apt-get", "indextargets", "--format", "$(SITE) $(RELEASE)"],
+def _mirror() -> str:
+    """Where this machine has its Debian from."""
+    listed = subprocess.run(
+        ["apt-get", "indextargets", "--format", "$(RELEASE) $(SITE)"],
         check=True, capture_output=True, text=True,
-    ).stdout.split()  # fmt: skip
+    ).stdout.split("\n")  # fmt: skip
+    sites = [line.split()[1] for line in listed if line.startswith(f"{RELEASE} ")]
+    return sites[0] if sites else "http://deb.debian.org/debian"
+
+
+def _lay_down(podman: Podman, folder: Path) -> None:
     packages = "--include=python3,python3-venv,ca-certificates"
-    bootstrap = ["debootstrap", "--variant=minbase", packages, "bookworm", str(folder / "root")]
-    subprocess.run([*bootstrap, site[0]], check=True, stdout=subprocess.DEVNULL, timeout=600)
+    bootstrap = ["debootstrap", "--variant=minbase", packages, RELEASE, str(folder / "root")]
+    subprocess.run([*bootstrap, _mirror()], check=True, stdout=subprocess.DEVNULL, timeout=600)
     archive = folder / "root.tar"
     lean = [f"--exclude=./{pattern}" for pattern in _LEAN]
     subprocess.run(["tar", "-C", folder / "root", *lean, "-cf", archive, "."], check=True)
