@@ -50,6 +50,10 @@ class Model:
     @property
     def cache_bytes_per_slot(self) -> int: ...
     @property
+    def phases(self) -> list[tuple[str, float, float]]:
+        """Seconds since the start in each phase of a pass, and how much of them was waiting."""
+
+    @property
     def rescored(self) -> int: ...
     @property
     def bytes_per_token(self) -> int:

@@ -34,6 +34,8 @@ def test_facts_fit_the_model(engine: OwnEngine) -> None:
     facts = engine.facts()
     assert 0 < facts["bytes_per_token"] < 2e6
     assert facts["read_gb_s"] > 0.1
+    assert set(facts["phases_ms"]) >= {"qkv", "attention", "o", "gate_up", "down", "head"}
+    assert all(0 <= waiting <= ms for ms, waiting in facts["phases_ms"].values())
     assert facts["rss_mb"] > 1
 
 
@@ -64,6 +66,7 @@ def test_the_report_names_ratio_and_what_is_missing() -> None:
         "machine": {"cpu": "a CPU", "threads": 2, "isa": "avx2"},
         "model": {"name": "m", "source": "m.gguf"},
         "quant": "q5",
+        "quant_why": "auto: because",
         "decode_tok_s": 60.0,
         "prefill_tok_s": 300.0,
         "ttft_ms": {"26": 80.0},
@@ -71,6 +74,7 @@ def test_the_report_names_ratio_and_what_is_missing() -> None:
         "bytes_per_token": 340e6,
         "read_gb_s": 30.0,
         "roofline": 0.68,
+        "phases_ms": {"qkv": (1.5, 0.25)},
         "load_s": 0.3,
         "sampling": {"greedy_us": 50.0, "sample_us": 100.0, "grammar_us": 500.0},
         "rss_mb": 400.0,
@@ -83,4 +87,6 @@ def test_the_report_names_ratio_and_what_is_missing() -> None:
     text = "\n".join(report(result))
     assert "2.00x and 3.00x" in text
     assert "500 us a token in a JSON schema: 3.0% of a step" in text
+    assert "qkv               1.50 ms a token, 0.25 of it waiting" in text
+    assert "weights: auto: because" in text
     assert "not measured: q did not start" in text

@@ -82,9 +82,20 @@ def test_auto_chooses_a_kind_for_each_tensor(write_gguf: Callable[..., Path]) ->
     assert parts["L1.down"] is Kind.Q4
 
 
-def test_the_meta_names_the_kind_of_most_weights(tmp_path: Path) -> None:
+def test_the_meta_names_the_kind_of_most_weights_and_the_reason(tmp_path: Path) -> None:
     source = tiny_source(tiny_config(), seed=0)
-    assert read_pack(packed(source, "auto", tmp_path / "p.qpack")).meta["quant"] == "q5"
+    meta = read_pack(packed(source, "auto", tmp_path / "p.qpack")).meta
+    assert meta["quant"] == "q5"
+    assert meta["quant_why"].startswith("auto: each matrix")
+    assert "100% q5" in meta["quant_why"]
+
+
+def test_q4_keeps_attention_as_in_the_source(write_gguf: Callable[..., Path]) -> None:
+    source = open_gguf(write_gguf(kind="Q5_0"))
+    kinds = {part.specs[0].name: part.specs[0].kind for part in plan(source, "q4")}
+    source.close()
+    assert {kinds[f"L0.{name}"] for name in "qkvo"} == {Kind.Q5}
+    assert {kinds[f"L0.{name}"] for name in ("gate", "up", "down")} == {Kind.Q4}
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])

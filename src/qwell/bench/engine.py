@@ -77,6 +77,18 @@ class OwnEngine:
             token = int(self._forward([token], 0, len(self._prompt) + i).argmax())
         return n / (time.perf_counter() - start)
 
+    def phases(self) -> dict[str, tuple[float, float]]:
+        """Milliseconds a decoded token in each phase, and how much of them one thread waits."""
+        self._forward(self._prompt, 0, 0)
+        before = self.model.phases
+        for i in range(DECODED):
+            self._forward(self._prompt[-1:], 0, len(self._prompt) + i)
+        spent = zip(self.model.phases, before, strict=True)
+        return {
+            name: ((total - total0) * 1e3 / DECODED, (waiting - waiting0) * 1e3 / DECODED)
+            for (name, total, waiting), (_, total0, waiting0) in spent
+        }
+
     def sampling(self) -> dict[str, float]:
         """Microseconds a token that choosing it takes; see qwell.bench.sampling."""
         return sampling_cost(
@@ -90,6 +102,7 @@ class OwnEngine:
             "isa": self.model.isa,
             "threads": self.model.n_threads,
             "bytes_per_token": self.model.bytes_per_token,
+            "phases_ms": self.phases(),
             "read_gb_s": bandwidth / 1e9,
             "load_s": self.load_s,
             "rss_mb": resident_mb(),

@@ -47,6 +47,7 @@ def run(settings: Settings, *, peers: bool, say: Callable[[str], None]) -> dict[
         "machine": machine,
         "model": {"name": packed.meta["name"], "source": source.name},
         "quant": packed.meta["quant"],
+        "quant_why": packed.meta.get("quant_why", ""),
         **figures,
         **facts,
         "sampling": engine.sampling(),

@@ -32,6 +32,7 @@ def report(result: dict[str, Any]) -> list[str]:
     lines = [
         f"{machine['cpu']}, {machine['threads']} threads, {machine['isa']}",
         f"{result['model']['name']} ({result['model']['source']}), quant {result['quant']}",
+        f"weights: {result['quant_why']}",
         f"decode          {result['decode_tok_s']:8.1f} tok/s",
         f"prefill 512     {result['prefill_tok_s']:8.1f} tok/s",
         *(f"first token {n:>4} {ms:8.1f} ms" for n, ms in result["ttft_ms"].items()),
@@ -40,6 +41,10 @@ def report(result: dict[str, Any]) -> list[str]:
         f"bytes per token {result['bytes_per_token'] / 1e6:8.1f} MB",
         f"memory read     {result['read_gb_s']:8.1f} GB/s",
         f"roofline        {result['roofline']:8.2f} of it used",
+        *(
+            f"  {name:<13} {ms:8.2f} ms a token, {waiting:.2f} of it waiting for the other threads"
+            for name, (ms, waiting) in result["phases_ms"].items()
+        ),
         f"load            {result['load_s']:8.2f} s",
         f"resident        {result['rss_mb']:8.0f} MB",
     ]

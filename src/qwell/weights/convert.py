@@ -26,6 +26,8 @@ from qwell.weights.source import Source, Tensor, check_tensors, pack_config
 Quant = Literal["auto", "q8", "q5", "q4"]
 
 _FORCED = {"q8": Kind.Q8, "q5": Kind.Q5, "q4": Kind.Q4}
+# 4 bits do half of their harm here, in an eighth of the weights: q4 keeps these as in the source.
+_ATTENTION = ("q", "k", "v", "o")
 # The kind that keeps a type's values exactly, or nearly: a symmetric code of 5 bits can't follow
 # the minima of Q5_K, one of 6 bits can.
 _CLOSEST = {
@@ -55,6 +57,7 @@ _SIGNED = {
     Kind.Q6: (32, quantize_q6),
     Kind.Q5: (16, quantize_q5),
 }
+_NOT_STREAMED = (Kind.F32, Kind.LO)  # tensors of which a token reads little
 _PIECE_VALUES = 1 << 19  # weights converted at once: 2 MB as float32, near the L2 cache
 
 
@@ -78,10 +81,16 @@ def plan(source: Source, quant: Quant) -> list[Part]:
             parts.append(_vector_part(source, f"L{i}.{short}", layer + name))
         for short, name in _LAYER_MATRICES.items():
             tensor = source.tensors[layer + name]
-            kind = _FORCED.get(quant) or _CLOSEST[tensor.type.name]
+            kind = _kind(quant, short, tensor)
             spec = TensorSpec(f"L{i}.{short}", kind, padded_rows(tensor.rows), tensor.cols)
             parts.append(Part(layer + name, (spec,)))
     return parts
+
+
+def _kind(quant: Quant, short: str, tensor: Tensor) -> Kind:
+    if quant == "auto" or (quant == "q4" and short in _ATTENTION):
+        return _CLOSEST[tensor.type.name]
+    return _FORCED[quant]
 
 
 def pack_names(n_layer: int, *, tied: bool) -> dict[str, str]:
@@ -106,13 +115,27 @@ def _vector_part(source: Source, short: str, name: str) -> Part:
     return Part(name, (TensorSpec(short, Kind.F32, 1, source.tensors[name].cols),))
 
 
-def _body_quant(parts: list[Part]) -> str:
-    """The kind that holds most of the body's weights."""
-    sizes: Counter[Kind] = Counter()
+def _body_kinds(parts: list[Part]) -> list[tuple[str, int]]:
+    """Kinds of the body's matrices and how many weights each holds, the largest first."""
+    sizes: Counter[str] = Counter()
     for part in parts:
         if len(part.specs) == 1 and part.specs[0].kind is not Kind.F32:
-            sizes[part.specs[0].kind] += part.specs[0].rows * part.specs[0].cols
-    return sizes.most_common(1)[0][0].name.lower()
+            sizes[part.specs[0].kind.name.lower()] += part.specs[0].rows * part.specs[0].cols
+    return sizes.most_common()
+
+
+def why(quant: Quant, parts: list[Part]) -> str:
+    """One line: what the weights are held in and why."""
+    kinds = _body_kinds(parts)
+    total = sum(n for _, n in kinds)
+    mix = ", ".join(f"{n / total:.0%} {kind}" for kind, n in kinds)
+    read = sum(s.n_bytes for part in parts for s in part.specs if s.kind not in _NOT_STREAMED)
+    reason = (
+        "auto: each matrix in the smallest kind that keeps the source's quality"
+        if quant == "auto"
+        else f"{quant} as set"
+    )
+    return f"{reason} ({mix}); {read / 1e6:.0f} MB read per token"
 
 
 def packed_bytes(source: Source, quant: Quant) -> int:
@@ -148,7 +171,8 @@ def write_pack(
     meta = {
         "name": source.name,
         "source": origin,
-        "quant": _body_quant(parts),
+        "quant": _body_kinds(parts)[0][0],
+        "quant_why": why(quant, parts),
         "architecture": source.config["model_type"],
         "config": dict(source.config),
         "tokenizer": source.tokenizer,

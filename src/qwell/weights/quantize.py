@@ -9,13 +9,16 @@ squared error small; codes are computed with the scale as rounded to float16.
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 
 from qwell.weights.blocks import F16, F32, I8, U8
 
 # Scales tried, relative to the one at which the largest value just fits.
 _SIGNED_TRIES = (1.0, 0.85, 0.9, 0.95, 1.06)
-_Q4_TRIES = (1.0, 0.8, 0.9)
+# Shares of the range that a group's smallest and largest values may lie outside of the codes.
+_Q4_CUTS = (0.0, 0.05, 0.1)
 
 
 def quantize_q8(w: F32) -> tuple[F16, I8]:
@@ -65,9 +68,9 @@ def quantize_q4(w: F32) -> tuple[F16, F16, U8]:
     low, high = w.min(axis=1), w.max(axis=1)
     best_d, best_m = (high - low) / np.float32(15), low.copy()
     best_error = _affine_error(w, best_d, best_m)
-    for ratio in _Q4_TRIES:
-        shrink = (high - low) * np.float32((1 - ratio) / 2)
-        d, m = (high - low - 2 * shrink) / np.float32(15), low + shrink
+    span = high - low
+    for below, above in product(_Q4_CUTS, _Q4_CUTS):
+        d, m = span * np.float32((1 - below - above) / 15), low + span * np.float32(below)
         d, m = _fit_line(w, _affine_codes(w, d, m), d, m)
         error = _affine_error(w, d, m)
         better = error < best_error
