@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -29,6 +30,7 @@ def ward(lab_run: Run) -> Iterator[Ward]:
 
 @pytest.fixture(scope="session")
 def examined(ward: Ward) -> Callable[[Case], Result]:
-    """The case from healthy to healthy, with the control of wrong fixes."""
-    judge = Judge()
-    return lambda case: examine(judge, case, ward)
+    """The case from healthy to healthy; each third one with the control of wrong fixes, too."""
+    judges = [Judge(controls=True), Judge(controls=False), Judge(controls=False)]
+    turns = itertools.count()
+    return lambda case: examine(judges[next(turns) % 3], case, ward)

@@ -203,6 +203,9 @@ def _add_lab(commands: Any) -> None:
     command.add_argument("--json", metavar="FILE", help="write the result to this file, too")
     command.add_argument("--report", metavar="FOLDER", help="write pages and pictures there")
     command.add_argument("--quick", action="store_true", help="the third that the tests run")
+    command.add_argument(
+        "--without-controls", action="store_true", help="do not try wrong fixes: half the time"
+    )
     command.add_argument("--pairs", type=int, default=20, help="pairs of faults (default: 20)")
     command.add_argument("--healthy", type=int, default=300, help="healthy runs (default: 300)")
 

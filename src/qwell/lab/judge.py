@@ -32,6 +32,7 @@ class Judge:
     def __init__(self, tell: Tell = silent, *, controls: bool = True) -> None:
         self._tell = tell
         self._controls = controls
+        self._well: set[Patient] = set()  # as the end of the case before has shown
 
     def examine(self, case: Case, patient: Patient, *, with_noise: bool = False) -> Result:
         """Never raises for what a scenario can do wrong: that is its result."""
@@ -41,9 +42,10 @@ class Judge:
         if lacking := case.lacks():
             result.skipped = lacking
             return result
-        if unwell := unwell_because(case, patient):
+        if patient not in self._well and (unwell := unwell_because(case, patient)):
             result.invalid = f"unwell before: {unwell}"
             return result
+        self._well.discard(patient)
         patient.forget()
         try:
             with ExitStack() as stack:
@@ -62,6 +64,8 @@ class Judge:
             patient.restart()  # wrong fixes may have ended workers
         unwell = unwell_because(case, patient)
         result.undone = not unwell
+        if not unwell:
+            self._well.add(patient)
         if unwell:
             result.said += f"; unwell afterwards: {unwell}"
         self._tell("undone", unwell or "healthy again")

@@ -364,7 +364,7 @@ def two_bits(patient: Patient) -> Iterator[Effect]:
     path = patient.folder / name
     right = patient.settings["model"]
     usual = patient.chat(max_tokens=24).text
-    _write_rounded(path)
+    write_gguf(path, rounding=_round)
     try:
         with patient.restarted(model=str(path)):
             yield Effect(
@@ -375,21 +375,6 @@ def two_bits(patient: Patient) -> Iterator[Effect]:
             )
     finally:
         path.unlink()
-
-
-def _write_rounded(path: Path) -> None:
-    from qwell.lab.rig import models
-
-    exact = models._tensors  # noqa: SLF001  the same weights, rounded
-
-    def rounded(config: dict[str, Any]) -> dict[str, np.ndarray]:
-        return {name: _round(array) for name, array in exact(config).items()}
-
-    models._tensors = rounded  # noqa: SLF001
-    try:
-        write_gguf(path)
-    finally:
-        models._tensors = exact  # noqa: SLF001
 
 
 def _round(array: np.ndarray) -> np.ndarray:

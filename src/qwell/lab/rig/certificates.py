@@ -63,7 +63,7 @@ def tls_answer(files: Tls) -> Iterator[str]:
     context.load_cert_chain(files.cert, files.key)
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Hello)
     server.socket = context.wrap_socket(server.socket, server_side=True)
-    server.handle_error = lambda *_arguments: None  # type: ignore[method-assign]
+    server.handle_error = lambda *_arguments: None  # type: ignore[method-assign]  # refused handshakes are what is wanted
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import struct
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -104,8 +105,13 @@ def write_safetensors(path: Path, tensors: dict[str, np.ndarray]) -> None:
             file.write(np.ascontiguousarray(array, "<f4").tobytes())
 
 
-def write_gguf(path: Path, **changes: Any) -> Path:
-    """One file with everything in it; changes are keys to replace, or to leave out with None."""
+def write_gguf(
+    path: Path, *, rounding: Callable[[np.ndarray], np.ndarray] | None = None, **changes: Any
+) -> Path:
+    """One file with everything in it.
+
+    rounding: what becomes of each tensor; changes: keys to replace, or to leave out with None
+    """
     import gguf
 
     config = config_of()
@@ -135,7 +141,8 @@ def write_gguf(path: Path, **changes: Any) -> Path:
     names = _gguf_names(config["num_hidden_layers"])
     tensors = _tensors(config)
     for name, other in names.items():
-        writer.add_tensor(name, np.ascontiguousarray(tensors[other]))
+        tensor = rounding(tensors[other]) if rounding else tensors[other]
+        writer.add_tensor(name, np.ascontiguousarray(tensor))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
