@@ -49,7 +49,9 @@ _POST = """{method: "POST", headers: {"Content-Type": "application/json"},
  body: '{"messages":[{"role":"user","content":"hi"}]}'}"""
 
 
-@injector("cors-blocked", "page-of-another-origin", programs=CHROMIUM, modules=("playwright",))
+@injector(
+    "cors-blocked", "page-of-another-origin", programs=CHROMIUM, modules=("playwright",), quick=True
+)
 def foreign_page(patient: Patient) -> Iterator[Effect]:
     """Somebody's own page, from another origin, asks the server."""
     html = _PAGE.format(url=f"{patient.url}/api/chat", options=_POST)
@@ -167,7 +169,7 @@ def _blank(patient: Patient, proxy: Nginx) -> str:
 _POLICY = """\
 proxy_hide_header Content-Security-Policy;
 add_header Content-Security-Policy "default-src 'self'; script-src 'none'" always;"""
-_behind("csp-blocked", "of-the-proxy", _POLICY, "", clue="script-src", quick=True)
+_behind("csp-blocked", "of-the-proxy", _POLICY, "", clue="script-src")
 _behind(
     "frontend-js-error", "broken-script", "",
     "location ~ ^/assets/.*\\.js$ { default_type text/javascript; "

@@ -57,7 +57,7 @@ def killed(patient: Patient) -> Iterator[Effect]:
         yield Effect(proof=trouble(), trouble=trouble, clue="SIGABRT", by_hand=repaired)
 
 
-@injector("model-still-loading", "slow-disk", quick=True)
+@injector("model-still-loading", "slow-disk")
 def still_loading(patient: Patient) -> Iterator[Effect]:
     """Loading takes long, and somebody asks already."""
     with patient.stopped(), patient.with_environ(QWELL_SCRIPT='{"load_delay_s": 25}'):

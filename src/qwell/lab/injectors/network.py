@@ -105,7 +105,7 @@ _behind(
 )
 _behind(
     "ws-upgrade-missing", "no-upgrade-header", _without("proxy_set_header Upgrade",
-    "proxy_set_header Connection"), _no_socket, clue="/ws/chat", quick=True,
+    "proxy_set_header Connection"), _no_socket, clue="/ws/chat",
 )  # fmt: skip
 _behind(
     "ws-upgrade-missing", "http-1.0", _without("proxy_set_header Upgrade",
@@ -113,7 +113,7 @@ _behind(
 )  # fmt: skip
 _behind(
     "proxy-body-too-large", "100-kB", _without("client_max", plus="client_max_body_size 100k;"),
-    _too_large, clue="413", quick=True,
+    _too_large, clue="413",
 )  # fmt: skip
 _behind(
     "proxy-read-timeout", "2-seconds", _without("proxy_read", plus="proxy_read_timeout 2s;"),
