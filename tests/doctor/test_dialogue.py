@@ -16,7 +16,7 @@ from qwell.doctor.case import Said
 from qwell.doctor.case_file import CaseFolder
 from qwell.doctor.checks import CHECKS
 from qwell.doctor.dialogue import MAX_TURNS, choices_now, recover, refusal
-from qwell.doctor.finding import Status
+from qwell.doctor.finding import Evidence, Finding, Status
 from qwell.doctor.scene import title_of
 
 
@@ -358,6 +358,18 @@ def test_questions_that_are_answered_with_yes_when_it_is_not_it_are_known() -> N
     asking = {fault.id for fault in load().faults.values() if fault.ask}
     assert asking >= YES_SPEAKS_AGAINST
     assert asking >= NOT_YES_OR_NO
+
+
+def test_what_a_check_brings_up_is_looked_at_closer(tmp_path: Path) -> None:
+    said = (Evidence("fault", "model-path-missing", "worker status"),)
+    refused = Finding("engine.accepts_model", "engine", Status.FAIL, said, "no such path")
+    ward = people.Ward({refused.check: refused, "model.path": people.sick("model.path")})
+    talk = people.Talk.in_folder(tmp_path, ward)
+    events = talk.send(text="the page opens, but there is no answer")
+    found = last(events, "diagnosis")
+    assert (found["fault"]["id"], found["seen"]) == ("model-path-missing", True)
+    assert "model.path" in {event["check"] for event in people.of_type(events, "check")}
+    assert last(events, "say")["key"] == "manual"  # and the check will turn green
 
 
 def test_findings_of_the_page_join(tmp_path: Path) -> None:

@@ -150,6 +150,7 @@ class Dialogue:
         self._tell_cited(before, after)
         if text or said.findings:
             self._examine(after)
+            self._examine(line_up(self._case))  # what only a check has brought up
         self._go_on()
 
     def _choice(self, said: Said, text: str, question: Question | None) -> str:
