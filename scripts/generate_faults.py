@@ -1,4 +1,4 @@
-"""Writes docs/faults from the catalogue, or with --check fails when it is out of date."""
+"""Writes docs/faults and the packed catalogue, or with --check fails when they are out of date."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ import sys
 from pathlib import Path
 
 from qwell.doctor.catalogue import Catalogue, load
+from qwell.doctor.catalogue_pack import PACK, pack
 from qwell.doctor.fault import Language
 from qwell.doctor.finding import LAYERS
+from qwell.doctor.read_pattern import anchors_of
 from qwell.doctor.render import fault_to_markdown, word
 
 FOLDER = Path(__file__).parent.parent / "docs" / "faults"
@@ -24,6 +26,13 @@ def pages() -> dict[Path, str]:
     """Path and content of every page, both languages."""
     catalogue = load()
     return {**_pages_in("en", FOLDER, catalogue), **_pages_in("zh", FOLDER / "zh", catalogue)}
+
+
+def packed_catalogue() -> str:
+    """All of the catalogue in one file, with what takes time to work out."""
+    known = load()
+    patterns = [*known.patterns_of_lines(), *known.patterns_of_words()]
+    return pack({pattern: anchors_of(pattern) for pattern in patterns})
 
 
 def _pages_in(language: Language, folder: Path, catalogue: Catalogue) -> dict[Path, str]:
@@ -48,10 +57,11 @@ def _index(language: Language, catalogue: Catalogue) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing; exit code 1 if stale")
-    wanted = pages()
-    there = {path: path.read_text(encoding="utf-8") for path in FOLDER.rglob("*.md")}
+    wanted = {**pages(), PACK: packed_catalogue()}
+    paths = [*FOLDER.rglob("*.md"), *([PACK] if PACK.is_file() else [])]
+    there = {path: path.read_text(encoding="utf-8") for path in paths}
     if parser.parse_args().check:
-        print("docs/faults:", "up to date" if there == wanted else "run scripts/generate_faults.py")
+        print("faults:", "up to date" if there == wanted else "run scripts/generate_faults.py")
         return 0 if there == wanted else 1
     for path in there.keys() - wanted.keys():
         path.unlink()

@@ -6,18 +6,16 @@ Knows the files' shape, and nothing of logs or diagnosis.
 from __future__ import annotations
 
 import re
-import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
+from functools import cache, cached_property
 from typing import Any
 
+from qwell.doctor.catalogue_pack import packed, parsed
 from qwell.doctor.fault import Bilingual, Fault, Harmless, Remedy, Rule, Signal, Signature
 from qwell.doctor.finding import Status
+from qwell.doctor.read_pattern import Anchors, remember
 
-HERE = Path(__file__).parent
-FOLDER = HERE / "catalogue"
 REPORTED = "reported."  # a finding by which a running server names the fault itself
 REPORTED_WEIGHT = 6.0
 PASS_WEIGHT, WARN_WEIGHT, FAIL_WEIGHT = -4.0, 2.5, 5.0  # of a fault's own check, in log-odds
@@ -30,6 +28,29 @@ class Catalogue:
     faults: Mapping[str, Fault]
     harmless: tuple[Harmless, ...]
     concepts: Mapping[str, tuple[str, ...]]
+
+    @cached_property
+    def anchors_in_logs(self) -> Anchors:
+        """Of the patterns of signatures and harmless messages."""
+        return Anchors(self.patterns_of_lines())
+
+    @cached_property
+    def anchors_in_words(self) -> Anchors:
+        """Of the patterns of concepts."""
+        return Anchors(self.patterns_of_words())
+
+    def patterns_of_lines(self) -> Iterator[str]:
+        """Of signatures and harmless messages."""
+        for fault in self.faults.values():
+            for signature in fault.signatures:
+                yield from signature.patterns
+        for entry in self.harmless:
+            yield from entry.patterns
+
+    def patterns_of_words(self) -> Iterator[str]:
+        """Of concepts."""
+        for patterns in self.concepts.values():
+            yield from patterns
 
     def find(self, name: str) -> Fault | None:
         """The fault of this id or alias."""
@@ -44,18 +65,14 @@ def load() -> Catalogue:
 
     Raises KeyError for an entry that lacks a field; a test walks all of them.
     """
-    faults = [fault_of(_toml(path)) for path in sorted(FOLDER.glob("*.toml"))]
-    harmless = _toml(HERE / "harmless.toml")["harmless"]
-    concepts = _toml(HERE / "concepts.toml")
+    source = packed() or parsed()
+    remember(source.get("anchors", {}))
+    faults = [fault_of(entry) for entry in source["faults"]]
     return Catalogue(
         {fault.id: fault for fault in faults},
-        tuple(_harmless_of(entry) for entry in harmless),
-        {name: tuple(patterns) for name, patterns in concepts.items()},
+        tuple(_harmless_of(entry) for entry in source["harmless"]),
+        {name: tuple(patterns) for name, patterns in source["concepts"].items()},
     )
-
-
-def _toml(path: Path) -> dict[str, Any]:
-    return tomllib.loads(path.read_text(encoding="utf-8"))
 
 
 def fault_of(entry: Mapping[str, Any]) -> Fault:

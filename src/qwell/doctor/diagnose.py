@@ -12,24 +12,26 @@ import re
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any
 
-from qwell.doctor.catalogue import Catalogue, load
+from qwell.doctor.catalogue import load
 from qwell.doctor.fault import Bilingual, Fault, Harmless, Language
 from qwell.doctor.finding import Finding, Status, Value
 from qwell.doctor.read import HARMLESS, Reading, read
 from qwell.doctor.search import Found, search
-from qwell.doctor.wording import is_chinese, says_it_works, shows_trouble
+from qwell.doctor.wording import is_chinese, is_ordinary, says_it_works, shows_trouble
 
 CERTAIN = 0.6  # below this probability there is no verdict
 NONE = 2.6  # log-odds of "none of these" before anything was seen, where checks look
-NONE_OF_TEXT = 1.0  # the same where words were weighed, too
+NONE_OF_TEXT, UNKNOWN_OF_TEXT = 2.0, 1.5  # the same where words were weighed, too
 HARMLESS_BESIDE = 1.8  # what a message that is known to be harmless adds to it
 WORKS = 3.4  # what it adds when the person says that everything works
-SIGNATURES = 0.5  # share of signatures beside the learned weights, which know their words, too
-HINT_P = 0.6  # "nothing is wrong" has to be surer than this to silence a report
+SIGNATURES = 1.0  # share of signatures beside the learned weights, which know their words, too
+ORDINARY = 3.0  # what it adds when it reads like a request to a chat assistant
+SEEN_TOO = 10.0  # what a live check adds to a fault that the text may mean
+SILENT = 0.5  # from this probability of nothing being wrong no fault is named, not even as a guess
 FOLD_FROM, FOLD_MARGIN = 3.4, 2.6  # a cause needs this much, and may be this much weaker
-FOLD_MARGIN_WORDS = 1.0  # the same, where only words speak for the cause
 LEAST_EFFECT = 1.5  # what has less is no effect but noise
 SHOWN, RIVALS = 3, 3
 LEAST_SEEN = 0.4  # of a fault that a live check sees: less is a hint of something else
@@ -104,7 +106,7 @@ def diagnose_text(text: str, live: Iterable[Finding] = ()) -> Verdict:
     reading = read(text)
     live = tuple(live)
     words = search(reading)
-    candidates = _weigh((*reading.findings, *live), load())
+    candidates = _weigh((*reading.findings, *live))
     _add_words(candidates, reading, words)
     verdict = _decide(candidates, words, reading)
     return replace(
@@ -121,7 +123,7 @@ def diagnose(findings: Iterable[Finding], none: float = NONE) -> Verdict:
     What a check sees is there, whatever else is: faults do not compete here, and each that one
     of its own checks sees is named, however many there are.
     """
-    candidates = _weigh(findings, load())
+    candidates = _weigh(findings)
     ranked = _fold(sorted(candidates.values(), key=lambda d: -d.score))
     for diagnosis in ranked:
         diagnosis.p = 1 / (1 + math.exp(none - diagnosis.score))
@@ -141,7 +143,9 @@ def _none_of(reading: Reading, words: Found) -> float:
     ) or any(_said(entry, reading.prose) for entry in load().harmless)
     none = NONE_OF_TEXT + words.none + (HARMLESS_BESIDE if telling else 0.0)
     works = says_it_works(reading.prose) and (telling or reading.has_log)
-    return none + (WORKS if works else 0.0)
+    is_log = reading.has_log and "\n" in reading.gist.strip()
+    ordinary = is_ordinary(reading.gist) and not is_log
+    return none + (WORKS if works else 0.0) + (ORDINARY if ordinary else 0.0)
 
 
 def _said(entry: Harmless, prose: str) -> bool:
@@ -153,9 +157,10 @@ def _is_background(check: str) -> bool:
     return any(entry.background for entry in load().harmless if HARMLESS + entry.id == check)
 
 
-def _weigh(findings: Iterable[Finding], catalogue: Catalogue) -> dict[str, Diagnosis]:
+def _weigh(findings: Iterable[Finding]) -> dict[str, Diagnosis]:
     """Score of each fault that any finding speaks for or against."""
-    weights = _weights(catalogue)
+    weights = _weights()
+    catalogue = load()
     candidates: dict[str, Diagnosis] = {}
     for finding in sorted(findings, key=lambda finding: finding.status is Status.PASS):
         for fault_id, weight in weights.get((finding.check, finding.status), ()):
@@ -168,9 +173,11 @@ def _weigh(findings: Iterable[Finding], catalogue: Catalogue) -> dict[str, Diagn
     return candidates
 
 
-def _weights(catalogue: Catalogue) -> dict[tuple[str, Status], list[tuple[str, float]]]:
+@cache
+def _weights() -> dict[tuple[str, Status], list[tuple[str, float]]]:
+    """By check and status: which faults that speaks for or against."""
     table: dict[tuple[str, Status], list[tuple[str, float]]] = {}
-    for fault in catalogue.faults.values():
+    for fault in load().faults.values():
         for signature in fault.signatures:
             table[(signature.id, Status.FAIL)] = [(fault.id, signature.weight)]
         for signal in fault.signals:
@@ -197,11 +204,13 @@ def _add(diagnosis: Diagnosis, finding: Finding, weight: float) -> None:
 def _add_words(candidates: dict[str, Diagnosis], reading: Reading, words: Found) -> None:
     """What the text says adds to what its signatures show; it takes nothing from live checks."""
     catalogue = load()
+    likeliest = max(words.faults, key=lambda fault: words.faults[fault], default="")
     for fault_id, weight in words.faults.items():
         fault = catalogue.faults[fault_id]
         diagnosis = candidates.setdefault(fault_id, Diagnosis(fault, fault.prior))
         if diagnosis.is_seen:
-            diagnosis.score += max(0.0, weight)
+            is_meant = weight > 0 or likeliest in fault.confused_with
+            diagnosis.score += max(0.0, weight) + (SEEN_TOO if is_meant else 0.0)
         else:
             diagnosis.score = SIGNATURES * diagnosis.score + weight
         if weight > 0:
@@ -210,11 +219,11 @@ def _add_words(candidates: dict[str, Diagnosis], reading: Reading, words: Found)
 
 def _decide(candidates: dict[str, Diagnosis], words: Found, reading: Reading) -> Verdict:
     ranked = _fold(sorted(candidates.values(), key=lambda d: -d.score))
-    none, unknown = _none_of(reading, words), NONE_OF_TEXT + words.unknown
+    none, unknown = _none_of(reading, words), UNKNOWN_OF_TEXT + words.unknown
     p_none, p_unknown = _give_probabilities(ranked, none, unknown)
     harmless = tuple(dict.fromkeys(_harmless_ids(reading)))
     first = ranked[0].p if ranked else 0.0
-    if p_none >= max(HINT_P, first, p_unknown) or not reading.gist.strip():
+    if p_none >= SILENT or not reading.gist.strip():
         verdict = "healthy" if harmless or _looks_healthy(reading) else "unknown"
         return Verdict(verdict, (), Next(_TELL_MORE), harmless)
     shown = ranked[:SHOWN]
@@ -246,14 +255,14 @@ def _fold(ranked: list[Diagnosis]) -> list[Diagnosis]:
     by_id = {d.fault.id: d for d in ranked}
     folded: set[str] = set()
     for cause in ranked:
-        if cause.fault.id in folded or cause.score < FOLD_FROM:
+        is_known = _has_line(cause) or cause.is_seen  # words alone do not make a cause
+        if cause.fault.id in folded or cause.score < FOLD_FROM or not is_known:
             continue
         for effect_id in cause.fault.explains:
             effect = by_id.get(effect_id)
             if effect is None or effect_id in folded or effect is cause:
                 continue
-            margin = FOLD_MARGIN if _has_line(cause) or cause.is_seen else FOLD_MARGIN_WORDS
-            if LEAST_EFFECT <= effect.score <= cause.score + margin:
+            if LEAST_EFFECT <= effect.score <= cause.score + FOLD_MARGIN:
                 cause.score = max(cause.score, effect.score + 0.3)
                 cause.symptoms.append(effect_id)
                 folded.add(effect_id)

@@ -77,7 +77,9 @@ def from_bytes(content: bytes) -> Weights:
     about = json.loads(head)
     features = names.decode().split("\n")
     columns = []
-    for code, length in zip("fIBb", (*[len(features)], len(features) + 1, *about["n"]), strict=True):
+    for code, length in zip(
+        "fIBb", (*[len(features)], len(features) + 1, *about["n"]), strict=True
+    ):
         column = array(code)
         column.frombytes(rest[: length * column.itemsize])
         rest = rest[length * column.itemsize :]
@@ -124,7 +126,10 @@ def _spelled(text: str) -> set[str]:
 
 
 def _concepts(reading: Reading) -> set[str]:
-    return {f"#{name}" for name in concepts_in(reading.gist, "", load().concepts)}
+    known = load()
+    return {
+        f"#{name}" for name in concepts_in(reading.gist, "", known.concepts, known.anchors_in_words)
+    }
 
 
 def _kind(reading: Reading) -> set[str]:

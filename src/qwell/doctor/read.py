@@ -14,7 +14,7 @@ from qwell.doctor.catalogue import Catalogue, load
 from qwell.doctor.fault import Fault, Harmless, Signature
 from qwell.doctor.finding import Evidence, Finding, Status
 from qwell.doctor.read_lines import TELLING, Line, split
-from qwell.doctor.read_pattern import anchors, compiled
+from qwell.doctor.read_pattern import Anchors, anchors, compiled
 from qwell.doctor.redact import Redactor
 
 MOST_TRIES = 60  # lines on which one pattern is tried
@@ -56,6 +56,10 @@ class _Index:
             position += len(lowered) + 1
         self._text = "\n".join(parts)
 
+    def possible(self, known: Anchors) -> frozenset[str]:
+        """Patterns that some line may match."""
+        return known.possible(self._text)
+
     def candidates(self, pattern: str) -> Iterator[Line]:
         """Lines that hold an anchor of the pattern; all lines for a pattern without anchor."""
         found = anchors(pattern)
@@ -82,12 +86,15 @@ def read(text: str, catalogue: Catalogue | None = None) -> Reading:
     lines = split(text)
     index = _Index(lines)
     redactor = Redactor()
-    harmless = list(_harmless_hits(index, catalogue.harmless))
+    possible = index.possible(catalogue.anchors_in_logs)
+    harmless = list(_harmless_hits(index, catalogue.harmless, possible))
     innocent = {line.number for entry, line in harmless if not entry.background}
     innocent |= _overcome(harmless, lines)
     findings = [_harmless_finding(entry, line, redactor) for entry, line in harmless]
     for fault in catalogue.faults.values():
         for signature in fault.signatures:
+            if possible.isdisjoint(signature.patterns):
+                continue
             finding = _find(fault, signature, index, innocent, redactor)
             if finding:
                 findings.append(finding)
@@ -169,10 +176,12 @@ def _finding(
     return Finding(signature.id, fault.layer, Status.FAIL, tuple(evidence))
 
 
-def _harmless_hits(index: _Index, entries: tuple[Harmless, ...]) -> Iterator[tuple[Harmless, Line]]:
+def _harmless_hits(
+    index: _Index, entries: tuple[Harmless, ...], possible: frozenset[str]
+) -> Iterator[tuple[Harmless, Line]]:
     for entry in entries:
         seen: set[int] = set()
-        for pattern in entry.patterns:
+        for pattern in possible.intersection(entry.patterns):
             for line in index.candidates(pattern):
                 if line.number not in seen and compiled(pattern).search(line.text):
                     seen.add(line.number)

@@ -7,6 +7,7 @@ most logs. Patterns are compiled when their anchor first occurs. Knows nothing o
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 from functools import cache
 
 _BREAKS = frozenset(".^$[(|)")
@@ -20,8 +21,22 @@ def compiled(pattern: str) -> re.Pattern[str]:
     return re.compile(pattern, re.IGNORECASE)
 
 
-@cache
+_KNOWN: dict[str, tuple[str, ...]] = {}
+
+
+def remember(known: Mapping[str, Iterable[str]]) -> None:
+    """Anchors that were worked out before, by pattern."""
+    _KNOWN.update({pattern: tuple(found) for pattern, found in known.items()})
+
+
 def anchors(pattern: str) -> tuple[str, ...]:
+    """`anchors_of`, worked out once."""
+    if (found := _KNOWN.get(pattern)) is None:
+        found = _KNOWN[pattern] = anchors_of(pattern)
+    return found
+
+
+def anchors_of(pattern: str) -> tuple[str, ...]:
     """Lower-case texts of which one must occur where the pattern matches; () if unknown.
 
     The longest run of literal characters outside of groups; where there is none, the anchors of
@@ -37,6 +52,30 @@ def anchors(pattern: str) -> tuple[str, ...]:
         if all(found):
             return tuple(dict.fromkeys(a for group in found for a in group))
     return ()
+
+
+class Anchors:
+    """Which of many patterns may match a text: one look for each anchor, whoever shares it."""
+
+    def __init__(self, patterns: Iterable[str]) -> None:
+        self._patterns_of: dict[str, list[str]] = {}
+        self._without: list[str] = []
+        for pattern in patterns:
+            found = anchors(pattern)
+            for anchor in found:
+                self._patterns_of.setdefault(anchor, []).append(pattern)
+            if not found:
+                self._without.append(pattern)
+
+    def possible(self, lowered: str) -> frozenset[str]:
+        """Patterns of which an anchor occurs in the text, which is in lower case."""
+        found = [anchor for anchor in self._patterns_of if anchor in lowered]
+        return frozenset(
+            {
+                *self._without,
+                *(pattern for anchor in found for pattern in self._patterns_of[anchor]),
+            }
+        )
 
 
 def _longest_run(pattern: str) -> str:

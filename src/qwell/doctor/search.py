@@ -38,7 +38,9 @@ def search(reading: Reading, catalogue: Catalogue | None = None) -> Found:
     learned = rank(features(reading), shipped())
     chance = math.log(len(learned))
     odds = {label: LEARNED * (log_p + chance) for label, log_p in learned.items()}
-    concepts = concepts_in(reading.prose, reading.head, catalogue.concepts)
+    concepts = concepts_in(
+        reading.prose, reading.head, catalogue.concepts, catalogue.anchors_in_words
+    )
     faults = {
         fault.id: odds.get(fault.id, 0.0) + RULES * _by_rules(fault, concepts)
         for fault in catalogue.faults.values()

@@ -9,6 +9,8 @@ import re
 from collections.abc import Iterator, Mapping
 from functools import cache
 
+from qwell.doctor.read_pattern import Anchors, compiled
+
 _CONTEXT = frozenset({"container", "k8s", "windows", "selinux", "localhost", "proxy", "arch"})
 _PIECE = re.compile(r"[a-z]+|\d+|[\u4e00-\u9fff]+")
 _LONGEST_NUMBER = 4
@@ -79,22 +81,28 @@ _STOP = frozenset(
 )
 
 
-def concepts_in(prose: str, head: str, concepts: Mapping[str, tuple[str, ...]]) -> frozenset[str]:
+def concepts_in(
+    prose: str, head: str, concepts: Mapping[str, tuple[str, ...]], known: Anchors
+) -> frozenset[str]:
     """Concepts that the prose expresses, or, for surroundings, the log beside it."""
     lowered, around = prose.lower(), head.lower()
+    in_prose = known.possible(lowered)
+    in_head = known.possible(around) if around else frozenset()
     return frozenset(
         name
         for name, patterns in concepts.items()
-        if _concept(patterns).search(lowered)
-        or (name in _CONTEXT and _concept(patterns).search(around))
+        if _is_in(lowered, patterns, in_prose)
+        or (name in _CONTEXT and _is_in(around, patterns, in_head))
+    )
+
+
+def _is_in(text: str, patterns: tuple[str, ...], possible: frozenset[str]) -> bool:
+    return any(
+        pattern in possible and compiled(_from_a_word(pattern)).search(text) for pattern in patterns
     )
 
 
 @cache
-def _concept(patterns: tuple[str, ...]) -> re.Pattern[str]:
-    return re.compile("|".join(map(_from_a_word, patterns)), re.IGNORECASE)
-
-
 def _from_a_word(pattern: str) -> str:
     """What begins with a letter matches from the beginning of a word: no "role" in "controlled"."""
     return f"(?<![a-z])(?:{pattern})" if re.match(r"(?:\(\?:)*[a-z]", pattern) else pattern

@@ -112,7 +112,7 @@ def _joined(
         (_suspect(fault, is_seen=True) for fault in live), key=lambda s: s.id not in named
     )
     ids = {suspect.id for suspect in seen}
-    said = [_suspect(fault, is_seen=fault["id"] in ids) for fault in read]
+    said = [_suspect(f, is_seen=f["id"] in ids) for f in read if f["p"] >= _LEAST]
     first = said[0] if said else None
     is_clear = first is not None and first.p >= CERTAIN
     telling = [s for s in seen if s.id in named or (not is_clear and _explains(s, said))]
