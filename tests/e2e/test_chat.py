@@ -28,7 +28,7 @@ def test_text_shows_before_the_answer_has_ended_and_can_be_stopped(serve: Any, v
     seen.ask("go on")
     expect(seen.page.locator(".answer .markdown")).to_contain_text("0 1")
     expect(seen.page.locator(".measurements")).to_have_count(0)
-    seen.page.locator(".ant-sender-actions-btn-loading-button").click()
+    seen.page.get_by_role("button", name="Stop the answer").click()
     expect(seen.page.locator(".notice")).to_have_text("Stopped.")
     seen.wait_for_answers(1)
     text = seen.page.locator(".answer .markdown").inner_text()
@@ -130,5 +130,5 @@ def test_the_reader_is_not_pulled_down(serve: Any, visit: Any) -> None:
     thread.evaluate("element => { element.scrollTop = 0 }")
     lines.nth(lines.count() + 20).wait_for(state="attached")
     assert thread.evaluate("element => element.scrollTop") == 0
-    seen.page.locator(".ant-sender-actions-btn-loading-button").click()
+    seen.page.get_by_role("button", name="Stop the answer").click()
     seen.wait_for_answers(1)

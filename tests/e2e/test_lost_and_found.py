@@ -10,7 +10,7 @@ from playwright.sync_api import expect
 
 pytestmark = pytest.mark.browser
 
-COUNTED = " ".join(map(str, range(200)))
+COUNTED = " ".join(map(str, range(120)))
 
 
 def test_a_reload_in_the_middle_goes_on_where_it_was(serve: Any, visit: Any) -> None:

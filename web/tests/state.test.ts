@@ -13,7 +13,7 @@ import {
   type State,
   type Turn,
 } from "../src/state";
-import type { StreamEvent } from "../src/stream/events";
+import { failure, type StreamEvent } from "../src/stream/events";
 import { NO_SETTINGS } from "../src/settings";
 
 const USAGE = { prompt_tokens: 5, cached_tokens: 0, completion_tokens: 2 };
@@ -197,11 +197,7 @@ test("a hit in the middle of a branch shows the branch to its end", () => {
 });
 
 test("an answer that was lost with the connection is fetched again", () => {
-  const lost: StreamEvent = {
-    seq: 2,
-    type: "error",
-    ...{ code: "backend-not-listening", title: "", cause: "", fix: "", request_id: "" },
-  };
+  const lost: StreamEvent = { seq: 2, type: "error", ...failure("backend-not-listening") };
   const state = play(asked("hi"), received("a1", delta("half"), lost));
   expect(reduce(state, { type: "reachable" }).conversations[0]?.isWhole).toBe(false);
   const well = play(asked("hi"), received("a1", delta("all"), DONE));

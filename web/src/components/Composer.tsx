@@ -93,7 +93,7 @@ export const Composer = memo((props: Props) => {
           onPasteFile={(files) => addFiles([...files])}
           onKeyDown={onKeyDown}
           prefix={<FileButton onFiles={addFiles} />}
-          suffix={suffix(draft, submit)}
+          suffix={isRunning ? <StopButton onStop={onStop} /> : sendButton(texts.send, draft, submit)}
         />
         <p className="hint">{texts.hint}</p>
       </div>
@@ -103,9 +103,18 @@ export const Composer = memo((props: Props) => {
 Composer.displayName = "Composer";
 
 /** A file alone can be sent, too: the button of the library wants text. */
-function suffix(draft: Draft, submit: () => void): SenderProps["suffix"] {
-  return (original, { components: { SendButton } }) =>
-    draft.text.trim() === "" && draft.files.length > 0 ? <SendButton disabled={false} onClick={submit} /> : original;
+function sendButton(label: string, draft: Draft, submit: () => void): SenderProps["suffix"] {
+  const isFileAlone = draft.text.trim() === "" && draft.files.length > 0;
+  return (_, { components: { SendButton } }) => (
+    <SendButton aria-label={label} title={label} {...(isFileAlone && { disabled: false, onClick: submit })} />
+  );
+}
+
+/** The library's own turns all the time, which costs a weak machine more than the text. */
+function StopButton({ onStop }: { onStop: () => void }): JSX.Element {
+  const { stop } = useTexts();
+  const square = <span className="stop-square" />;
+  return <Button type="primary" shape="circle" icon={square} aria-label={stop} title={stop} onClick={onStop} />;
 }
 
 function pastedLog(text: string): { name: string; text: string } | undefined {

@@ -31,6 +31,7 @@ export const en = {
   importFailed: "This file is no export of chats.",
   edit: "Edit",
   send: "Send",
+  stop: "Stop the answer",
   previousVersion: "Previous version",
   nextVersion: "Next version",
   fetching: "Fetching this chat from the server…",

@@ -30,6 +30,7 @@ export const zh: Texts = {
   importFailed: "这个文件不是导出的对话。",
   edit: "编辑",
   send: "发送",
+  stop: "停止回答",
   previousVersion: "上一版本",
   nextVersion: "下一版本",
   fetching: "正在从服务器获取此对话…",
