@@ -20,7 +20,7 @@ version_of_checkout() {
     case "$tagged" in
     v*-0-g*) echo "$tagged" | sed 's/^v//; s/-0-g.*//' ;;
     v*) echo "$tagged" | sed 's/^v//; s/-\([0-9]*\)-\(g.*\)/.post\1+\2/' ;;
-    *) git log -1 --format="0.1.dev$(git rev-list --count HEAD)+g%h" 2>/dev/null || true ;;
+    *) git log -1 --format="0.1.1.dev$(git rev-list --count HEAD)+g%h" 2>/dev/null || true ;;
     esac
 }
 
