@@ -244,7 +244,7 @@ def test_checks_that_pass_here_do_not_refute_a_pasted_log(tmp_path: Path) -> Non
 # ---- it ends, and nothing is lost
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_whatever_is_answered_it_ends(tmp_path_factory: Any, data: st.DataObject) -> None:
     """Every turn has one end, numbers have no gap, and some turn is the last."""

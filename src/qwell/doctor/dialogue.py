@@ -17,13 +17,14 @@ from qwell.doctor.catalogue import load
 from qwell.doctor.checks import CHECKS
 from qwell.doctor.cure import MAX_WATCHES, Cure
 from qwell.doctor.dialogue_words import both
+from qwell.doctor.finding import Finding
 from qwell.doctor.free_text import chosen
 from qwell.doctor.next_move import CERTAIN, MAX_TURNS, Ask, HandOver, Name, NoFault, next_move
 from qwell.doctor.phrasing import suggested
 from qwell.doctor.preflight import PREFLIGHT
 from qwell.doctor.question_bank import CLOSEST, IS_IT, OUTCOME, PLACES, UNSURE, WHERE, ask_outcome
 from qwell.doctor.redact import redact
-from qwell.doctor.scene import Scene
+from qwell.doctor.scene import Scene, is_wrong
 from qwell.doctor.suspects import Lineup, Suspect, has_log, line_up
 from qwell.errors import QwellError
 
@@ -149,8 +150,10 @@ class Dialogue:
             return
         self._tell_cited(before, after)
         if text or said.findings:
-            self._examine(after)
-            self._examine(line_up(self._case))  # what only a check has brought up
+            found = self._examine(after)
+            found += self._examine(line_up(self._case))  # what only a check has brought up
+            if found and not any(is_wrong(finding) for finding in found):
+                self._scene.say("all_pass")
         self._go_on()
 
     def _choice(self, said: Said, text: str, question: Question | None) -> str:
@@ -195,11 +198,12 @@ class Dialogue:
 
     # ---- looking
 
-    def _examine(self, lineup: Lineup) -> None:
+    def _examine(self, lineup: Lineup) -> list[Finding]:
         """The checks that may tell the suspects apart, at once; each is shown when it is there."""
-        if self._scene.clinic.has_patient:
-            known = self._case.findings
-            self._scene.look([name for name in relevant(lineup) if name not in known])
+        if not self._scene.clinic.has_patient:
+            return []
+        known = self._case.findings
+        return self._scene.look([name for name in relevant(lineup) if name not in known])
 
     def _tell_cited(self, before: Lineup, after: Lineup) -> None:
         known = {item["line"] for item in before.cited}

@@ -19,6 +19,9 @@ _WORDS: dict[str, Bilingual] = {
     "opening_away": Bilingual("我来看您写的内容。", "I am reading what you wrote."),
     "heard": Bilingual("好的。", "Understood."),
     "again": Bilingual("我再看一遍。", "I am looking again."),
+    "all_pass": Bilingual(
+        "在这里能做的检查都没有发现问题。", "No check that can be run here sees anything wrong."
+    ),
     "diagnosis": Bilingual("原因：{title}。{summary}", "The cause: {title}. {summary}"),
     "likely": Bilingual(
         "最可能的原因：{title}。{summary}", "The likeliest cause: {title}. {summary}"
