@@ -25,6 +25,7 @@ from qwell.weights.tiny import write_tiny_pack
 
 ROOT = Path(__file__).parents[2]
 KEPT = ROOT / "build/deploy"
+RUN = Path("/run/qwell-tests")  # the store remembers it: it must be the same the next time
 PYTHON, PYTHON_DEV = "localhost/debian-python", "localhost/debian-python-dev"
 IMAGE = "localhost/qwell:latest"
 USER = 10001
@@ -111,7 +112,7 @@ def podman(
     KEPT.mkdir(parents=True, exist_ok=True)
     folder = tmp_path_factory.mktemp("podman")
     # overlay: the other driver that always works copies the whole image for each container
-    storage = f'driver = "overlay"\nrunroot = "{folder}/run"\ngraphroot = "{KEPT}/storage"\n'
+    storage = f'driver = "overlay"\nrunroot = "{RUN}"\ngraphroot = "{KEPT}/storage"\n'
     (folder / "storage.conf").write_text(f"[storage]\n{storage}")
     (folder / "containers.conf").write_text(_CONTAINERS_CONF)
     own = {
