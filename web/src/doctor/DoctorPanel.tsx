@@ -96,10 +96,7 @@ function useSaying(control: CaseControl, selfTest: SelfTesting): (turn: TurnBody
   const { settled } = selfTest;
   const isFirst = view.id === null;
   return useCallback(
-    (turn) => {
-      if (!isFirst) return send(turn);
-      return void settled().then((findings) => send({ ...turn, findings: [...findings] }));
-    },
+    (turn) => (isFirst ? send(turn, settled()) : send(turn)),
     [isFirst, send, settled],
   );
 }

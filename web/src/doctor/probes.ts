@@ -144,7 +144,7 @@ async function paced(around: Surroundings): Promise<Found> {
   return spread < HELD ? failed("the stream arrives in one piece", seen) : passed(seen);
 }
 
-const SILENT_MS = 1_500;
+const SILENT_MS = 1_200;
 
 /** A request may be kept waiting, as long polling does. */
 async function longPoll(around: Surroundings): Promise<Found> {

@@ -15,7 +15,7 @@ export interface TurnBody {
   choice?: string;
   consent?: string;
   lang?: "zh" | "en";
-  findings?: Finding[];
+  findings?: readonly Finding[];
   request_id?: string;
   fault?: string;
   conversation?: string;

@@ -4,6 +4,7 @@ import { useCallback, useEffect, useReducer, useRef, useState } from "react";
 import { Refused } from "../ask";
 import { failure as failureOf, type Failure } from "../stream/events";
 import { NO_CASE, withEvent, type CaseView } from "./case_view";
+import type { Finding } from "./findings";
 import type { SupportEvent } from "./support_events";
 import { fetchCase, follow, takeTurn, type TurnBody } from "./support_stream";
 
@@ -12,7 +13,8 @@ export interface CaseControl {
   busy: "no" | "turn" | "watch"; // a turn that only watches gives way to any other
   pending: string | null; // what was sent and is not yet heard
   failure: Failure | null;
-  send: (turn: TurnBody) => void;
+  /** evidence: what goes with it and is not there yet. */
+  send: (turn: TurnBody, evidence?: Promise<readonly Finding[]>) => void;
   retry: (() => void) | undefined;
   open: (id: string) => void;
   restart: () => void;
@@ -75,10 +77,13 @@ export function useCase(language: "zh" | "en", onId: (id: string | null) => void
   );
 
   const send = useCallback(
-    (turn: TurnBody) => {
+    (turn: TurnBody, evidence?: Promise<readonly Finding[]>) => {
       if (turn.choice !== "watch") watches.current = 0;
       const whole = { lang: language, ...turn, case: id.current };
-      void read(whole, (signal) => takeTurn(whole, { signal }));
+      void read(whole, async function* (signal) {
+        const findings = (await evidence) ?? [];
+        yield* takeTurn({ ...whole, ...(findings.length > 0 && { findings }) }, { signal });
+      });
     },
     [language, read],
   );
