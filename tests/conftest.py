@@ -1,4 +1,5 @@
-"""What many tests share: the real weights, programs that may be missing, a free port.
+"""What many tests share: the real weights, programs that may be missing, a free port,
+a PostgreSQL.
 
 What only one folder needs lives in that folder's conftest.
 """
@@ -9,11 +10,14 @@ import dataclasses
 import os
 import shutil
 import socket
+import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
+from sqlalchemy import URL, make_url
 
 from qwell import config
 from qwell.errors import QwellError
@@ -76,3 +80,32 @@ def real_pack(real_gguf: Path) -> PackedModel:
     """Its pack in the format that users get by default."""
     settings = dataclasses.replace(config.load({})[0], model=str(real_gguf), quant="auto")
     return ensure_pack(settings)
+
+
+@pytest.fixture(scope="session")
+def postgres(requires_program: Callable[[str], str]) -> Iterator[URL]:
+    """A fresh cluster on a socket in a folder of its own, run by somebody who is not root."""
+    versions = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    initdb = requires_program(str(versions[-1]) if versions else "initdb")
+    pg_ctl = str(Path(initdb).resolve().with_name("pg_ctl"))
+    folder = Path(tempfile.mkdtemp(prefix="qwell-pg-"))  # a socket's path must be short
+    owner = "postgres" if os.geteuid() == 0 else None
+    if owner:
+        shutil.chown(folder, owner, owner)
+    how = {"user": owner, "group": owner, "extra_groups": []} if owner else {}
+    data = folder / "data"
+
+    def run(*command: str | Path) -> None:
+        subprocess.run(
+            command, check=True, cwd=folder, stdout=subprocess.DEVNULL, timeout=60, **how
+        )
+
+    # the least helpful locale: everything must work without one
+    run(initdb, "-D", data, "-U", "qwell", "-A", "trust", "-E", "UTF8", "--no-locale", "-N")
+    options = f"-c listen_addresses= -c unix_socket_directories={folder} -c fsync=off"
+    run(pg_ctl, "-D", data, "-w", "-l", folder / "log", "-o", options, "start")
+    try:
+        yield make_url(f"postgresql+psycopg://qwell@/postgres?host={folder}")
+    finally:
+        run(pg_ctl, "-D", data, "-w", "-m", "immediate", "stop")
+        shutil.rmtree(folder)

@@ -1,17 +1,13 @@
-"""Two databases for every test: a file, and a PostgreSQL cluster of our own."""
+"""Two databases for every test: a file, and one of the PostgreSQL cluster of the tests."""
 
 from __future__ import annotations
 
 import itertools
-import os
-import shutil
-import subprocess
-import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import URL, create_engine, make_url, text
+from sqlalchemy import URL, create_engine, text
 
 from qwell.store.migrate import migrate
 from qwell.store.store import Store
@@ -22,35 +18,6 @@ _NUMBERS = itertools.count()
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
-
-
-@pytest.fixture(scope="session")
-def postgres(requires_program: Callable[[str], str]) -> Iterator[URL]:
-    """A fresh cluster on a socket in a folder of its own, run by somebody who is not root."""
-    versions = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    initdb = requires_program(str(versions[-1]) if versions else "initdb")
-    pg_ctl = str(Path(initdb).resolve().with_name("pg_ctl"))
-    folder = Path(tempfile.mkdtemp(prefix="qwell-pg-"))  # a socket's path must be short
-    owner = "postgres" if os.geteuid() == 0 else None
-    if owner:
-        shutil.chown(folder, owner, owner)
-    how = {"user": owner, "group": owner, "extra_groups": []} if owner else {}
-    data = folder / "data"
-
-    def run(*command: str | Path) -> None:
-        subprocess.run(
-            command, check=True, cwd=folder, stdout=subprocess.DEVNULL, timeout=60, **how
-        )
-
-    # the least helpful locale: everything must work without one
-    run(initdb, "-D", data, "-U", "qwell", "-A", "trust", "-E", "UTF8", "--no-locale", "-N")
-    options = f"-c listen_addresses= -c unix_socket_directories={folder} -c fsync=off"
-    run(pg_ctl, "-D", data, "-w", "-l", folder / "log", "-o", options, "start")
-    try:
-        yield make_url(f"postgresql+psycopg://qwell@/postgres?host={folder}")
-    finally:
-        run(pg_ctl, "-D", data, "-w", "-m", "immediate", "stop")
-        shutil.rmtree(folder)
 
 
 @pytest.fixture

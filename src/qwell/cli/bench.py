@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,28 @@ from qwell import config
 
 
 def run(args: argparse.Namespace) -> int:
+    if args.figures:
+        result = json.loads(Path(args.figures).read_text(encoding="utf-8"))
+    else:
+        result = _measured(args)
+    if args.plan or args.figures:
+        from qwell.cli.bench_plan import plan, plan_lines
+
+        made = plan(result, args)
+        result["plan"] = asdict(made)
+        print("\n".join(plan_lines(made)))
+    if args.json:
+        Path(args.json).write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    return 0
+
+
+def _measured(args: argparse.Namespace) -> dict[str, Any]:
     from qwell.bench.run import run as measure
 
     settings, _ = config.load(vars(args))
     result = measure(settings, peers=args.peers, say=_say)
-    if args.json:
-        Path(args.json).write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     print("\n".join(report(result)))
-    return 0
+    return result
 
 
 def _say(what: str) -> None:

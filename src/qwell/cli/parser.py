@@ -8,6 +8,7 @@ from dataclasses import Field, fields
 from typing import Any
 
 import qwell
+from qwell.bench.workload import Workload
 from qwell.cli import (
     backup,
     bench,
@@ -191,6 +192,30 @@ def _add_bench(commands: Any) -> None:
         "--peers", action="store_true", help="also other engines on the same weights, in turn"
     )
     command.add_argument("--json", metavar="FILE", help="write the figures to this file, too")
+    _add_plan(command)
+
+
+def _add_plan(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--plan", action="store_true", help="also how many users a box serves, and what that costs"
+    )
+    plan = command.add_argument_group("plan")
+    plan.add_argument("--figures", metavar="FILE", help="plan from these figures, measure nothing")
+    plan.add_argument("--users", type=int, default=100, help="people to serve (default: 100)")
+    plan.add_argument(
+        "--box-per-hour", type=float, default=0.02, help="price of a box (default: 0.02)"
+    )
+    for name, what in (
+        ("prompt-tokens", "new tokens of a question"),
+        ("answer-tokens", "tokens of an answer"),
+        ("think-s", "seconds between answer and question"),
+        ("ttft-s", "longest good wait for a first token"),
+        ("tok-s", "slowest good answer, tokens a second"),
+    ):
+        value = getattr(Workload(), name.replace("-", "_"))
+        plan.add_argument(
+            f"--{name}", type=type(value), default=value, help=f"{what} (default: {value:g})"
+        )
 
 
 def _add_lab(commands: Any) -> None:

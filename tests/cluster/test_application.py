@@ -1,0 +1,196 @@
+"""A real Ray cluster of three nodes over a real PostgreSQL: engines die, no answer is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from sqlalchemy import URL
+from websockets.asyncio.client import connect
+
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(240)]
+TOKEN_S = 0.005  # of each row of a step
+LONG = " ".join(f"word{i}" for i in range(40))  # some seconds of an answer
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+class Service:
+    """The cluster in a process of its own; `order` waits until it is obeyed."""
+
+    def __init__(self, port: int, process: subprocess.Popen[str]) -> None:
+        self.url = f"http://127.0.0.1:{port}"
+        self._process = process
+
+    def expect(self, word: str) -> None:
+        """Read up to the word: Ray writes among what the program says."""
+        assert self._process.stdout is not None
+        while (line := self._process.stdout.readline()).strip() != word:
+            assert line, "the cluster has ended"
+
+    async def order(self, order: str) -> None:
+        assert self._process.stdin is not None
+        print(order, file=self._process.stdin, flush=True)
+        await asyncio.to_thread(self.expect, "done")
+
+
+@pytest.fixture(scope="module")
+def service(postgres: URL, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    environ = {
+        **os.environ,
+        "QWELL_DATABASE_URL": postgres.render_as_string(hide_password=False),
+        "QWELL_DATA_DIR": str(tmp_path_factory.mktemp("cluster")),
+        "QWELL_SCRIPT": json.dumps({"token_delay_s": TOKEN_S}),
+    }
+    command = [sys.executable, str(Path(__file__).with_name("three_nodes.py")), str(port)]
+    process = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environ
+    )
+    service = Service(port, process)
+    try:
+        service.expect("ready")
+        _wait_until_ready(service.url)
+        yield service
+    finally:
+        assert process.stdin is not None
+        process.stdin.close()
+        process.wait(60)
+        assert process.stdout is not None
+        process.stdout.close()
+
+
+def _wait_until_ready(url: str) -> None:
+    """Engines write on the board once a second."""
+    transport = httpx.HTTPTransport(retries=5)
+    with httpx.Client(base_url=url, transport=transport, timeout=60) as client:
+        with client.stream("POST", "/api/chat", json=question("hi")) as answer:
+            answer.read()
+        assert client.get("/ready").status_code == 200
+
+
+def question(text: str, **more: Any) -> dict[str, Any]:
+    return {"messages": [{"role": "user", "content": text}], **more}
+
+
+async def events_of(
+    client: httpx.AsyncClient, body: dict[str, Any], speaks: asyncio.Event | None = None
+) -> list[dict[str, Any]]:
+    """speaks: set as soon as there is text."""
+    events: list[dict[str, Any]] = []
+    async with client.stream("POST", "/api/chat", json=body) as response:
+        assert response.status_code == 200, await response.aread()
+        async for line in response.aiter_lines():
+            events += [json.loads(line[5:])] if line.startswith("data:") else []
+            if speaks and events and events[-1]["type"] == "delta":
+                speaks.set()
+    assert [event["seq"] for event in events] == list(range(len(events)))
+    assert [event["type"] in ("done", "error") for event in events].count(True) == 1
+    return events
+
+
+def text_of(events: list[dict[str, Any]]) -> str:
+    return "".join(event["text"] for event in events if event["type"] == "delta")
+
+
+def clients(service: Service) -> httpx.AsyncClient:
+    return httpx.AsyncClient(base_url=service.url, timeout=60)
+
+
+async def test_the_three_transports_pass_the_proxy(service: Service) -> None:
+    async with clients(service) as client:
+        assert text_of(await events_of(client, question("over sse"))) == "over sse"
+        started = (await client.post("/api/streams", json=question("by polling"))).json()
+        events: list[dict[str, Any]] = []
+        while not events or events[-1]["type"] != "done":
+            path = f"/api/streams/{started['stream']}?from={len(events)}"
+            events += (await client.get(path)).json()["events"]
+        assert text_of(events) == "by polling"
+    async with connect(service.url.replace("http", "ws") + "/ws/chat") as websocket:
+        await websocket.send(json.dumps({"op": "chat", **question("as frames")}))
+        frames = [json.loads(await websocket.recv())]
+        while frames[-1]["type"] != "done":
+            frames.append(json.loads(await websocket.recv()))
+        assert text_of(frames) == "as frames"
+
+
+async def test_a_stream_is_not_held_back(service: Service) -> None:
+    """Frames sent a tenth of a second apart arrive apart."""
+    now = asyncio.get_running_loop().time
+    async with clients(service) as client, client.stream("GET", "/api/selftest/stream") as frames:
+        arrived = [now() async for line in frames.aiter_lines() if line.startswith("data:")]
+    assert arrived[-1] - arrived[0] > 0.05 * (len(arrived) - 1)
+
+
+async def test_conversations_stay_with_their_engine(
+    service: Service, record_property: Callable[[str, object], None]
+) -> None:
+    """Each later turn finds its beginning in a cache."""
+    n_hits = n_turns = 0
+    async with clients(service) as client:
+        for number in range(8):
+            messages = [{"role": "user", "content": f"conversation {number} begins"}]
+            for turn in range(3):
+                events = await events_of(client, {"messages": messages})
+                if turn:
+                    n_turns += 1
+                    n_hits += events[-1]["usage"]["cached_tokens"] >= 20
+                messages.append({"role": "assistant", "content": text_of(events)})
+                messages.append({"role": "user", "content": f"turn {turn}"})
+    print(f"affinity: {n_hits} of {n_turns} later turns found their prefix")
+    record_property("affinity_hit_rate", n_hits / n_turns)
+    assert n_hits == n_turns
+
+
+async def stored(client: httpx.AsyncClient, conversation: str) -> list[dict[str, Any]]:
+    response = await client.get(f"/api/conversations/{conversation}/messages")
+    messages: list[dict[str, Any]] = response.json()["messages"]
+    return messages
+
+
+async def everybody_asks(service: Service, name: str, meanwhile: str) -> None:
+    """Six conversations answer while the order is obeyed; all are whole, here and in the store."""
+    names = [f"{name}-{i}" for i in range(6)]
+    async with clients(service) as client:
+        speak = [asyncio.Event() for _ in names]
+        async with asyncio.TaskGroup() as tasks:  # one that fails ends the waiting, too
+            asking = [
+                tasks.create_task(events_of(client, asked(it), speaks))
+                for it, speaks in zip(names, speak, strict=True)
+            ]
+            await asyncio.gather(*(speaks.wait() for speaks in speak))
+            assert not any(task.done() for task in asking)
+            await service.order(meanwhile)
+        for it, task in zip(names, asking, strict=True):
+            events = task.result()
+            assert events[-1]["type"] == "done", events[-1]
+            assert text_of(events) == f"{it} {LONG}"
+            kept = (await stored(client, it))[-1]
+            assert (kept["state"], kept["content"]) == ("done", f"{it} {LONG}")
+
+
+def asked(name: str) -> dict[str, Any]:
+    return question(f"{name} {LONG}", conversation=name, parent=None)
+
+
+async def test_a_node_that_dies_under_load_costs_no_answer(service: Service) -> None:
+    await everybody_asks(service, "kill", "kill")
+    await service.order("grow")
+
+
+async def test_an_upgrade_under_load_costs_no_answer(service: Service) -> None:
+    await everybody_asks(service, "upgrade", "upgrade")

@@ -1,0 +1,68 @@
+"""A Ray cluster of a head and two nodes in this process's children, for test_application.py.
+
+`python three_nodes.py PORT`: prints "ready" when the service answers, then obeys a line at a time
+(kill, grow, upgrade) and prints "done" after each; ends with its standard input.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+os.environ |= {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_DEDUP_LOGS": "0",
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # nodes at 127.0.0.1, not at this machine's address
+}
+import ray
+from ray import serve
+from ray.cluster_utils import Cluster
+
+from qwell.cluster.application import application
+
+HOST = "127.0.0.1"
+NODE: dict[str, Any] = {"num_cpus": 2, "object_store_memory": 80 * 2**20}
+
+
+def main(port: int) -> None:
+    head = {**NODE, "num_cpus": 1, "include_dashboard": False}  # has no room for an engine
+    cluster = Cluster(initialize_head=True, head_node_args=head)
+    nodes = [cluster.add_node(**NODE) for _ in range(2)]
+    ray.init(address=cluster.address, namespace="qwell", log_to_driver=False)
+    try:
+        serve.start(proxy_location="HeadOnly", http_options={"host": HOST, "port": port})
+        deploy(version=1)
+        print("ready", flush=True)
+        for line in sys.stdin:
+            obey(line.strip(), cluster, nodes)
+            print("done", flush=True)
+    finally:
+        ends: list[Any] = [serve.shutdown, ray.shutdown, cluster.shutdown]
+        for end in ends:
+            end()
+
+
+def obey(order: str, cluster: Cluster, nodes: list[Any]) -> None:
+    if order == "kill":
+        cluster.remove_node(nodes.pop(0), allow_graceful=False)
+    elif order == "grow":
+        nodes.append(cluster.add_node(**NODE))
+    elif order == "upgrade":
+        deploy(version=2)
+
+
+def deploy(*, version: int) -> None:
+    """A change of settings is a new version of fronts and engines."""
+    arguments = {
+        "engines": 2,
+        "min_engines": 2,
+        "engine": "scripted",
+        "parallel": 8,
+        "max_tokens": 1000 + version,
+    }
+    serve.run(application(arguments), name="qwell", route_prefix="/")
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))
