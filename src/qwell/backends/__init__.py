@@ -32,12 +32,15 @@ class Chunk:
     start         cache entries of the slot that stay valid; what lies behind is forgotten
     tokens        at least one; token i gets position start + i
     want_logits   logits of the last token are computed (the head is a quarter of a step)
+    n_drafted     how many of the last tokens are guesses: logits are computed for the token before
+                  them and for each of them. Only for a backend that `verifies`, in a batch alone
     """
 
     slot: int
     start: int
     tokens: Sequence[int]
     want_logits: bool
+    n_drafted: int = 0
 
 
 class Cancelled(Exception):  # noqa: N818  control flow, not a fault
@@ -46,12 +49,14 @@ class Cancelled(Exception):  # noqa: N818  control flow, not a fault
 
 class Backend(Protocol):
     limits: Limits
+    verifies: bool  # whether a few guessed tokens cost less than computing them one by one
 
     def forward(self, batch: Sequence[Chunk]) -> list[Logits | None]:
         """Run one pass over all chunks; each slot at most once.
 
         Returns, per chunk, the logits of its last token, (n_vocab,) float32, or None where
-        not wanted. Raises Cancelled after cancel().
+        not wanted; (n_drafted + 1, n_vocab) where tokens were guessed. Raises Cancelled after
+        cancel().
         """
 
     def copy(self, source: int, target: int, n: int) -> None:

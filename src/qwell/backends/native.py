@@ -21,6 +21,8 @@ MAX_ROWS = 512  # rows of one native pass (Model::kMaxRows)
 class NativeBackend:
     """Raises QwellError weights-corrupt when the pack is malformed."""
 
+    verifies = True
+
     def __init__(
         self,
         path: Path,
@@ -59,14 +61,13 @@ class NativeBackend:
             np.concatenate([np.asarray(chunk.tokens, np.int32) for chunk in chunks]),
             np.repeat([chunk.slot for chunk in chunks], np.diff(ends, prepend=0)).astype(np.int32),
             np.concatenate([_positions(chunk) for chunk in chunks]),
-            np.array(
-                [end - 1 for end, chunk in zip(ends, chunks, strict=True) if chunk.want_logits],
-                np.int32,
+            np.concatenate(
+                [_wanted(int(end), chunk) for end, chunk in zip(ends, chunks, strict=True)]
             ),
         )
         if rows is None:
             raise Cancelled
-        return list(rows)
+        return [rows] if chunks[-1].n_drafted else list(rows)
 
     def copy(self, source: int, target: int, n: int) -> None:
         self._model.copy(source, target, n)
@@ -92,6 +93,12 @@ def _slow_why(isa: str, machine: str) -> str:
     return f"slow: this CPU, or the virtual machine, has no {lacking}"
 
 
+def _wanted(end: int, chunk: Chunk) -> np.ndarray[tuple[int], np.dtype[np.int32]]:
+    """The rows, of which the chunk's last is end - 1, whose logits it wants."""
+    n = chunk.n_drafted + 1 if chunk.want_logits else 0
+    return np.arange(end - n, end, dtype=np.int32)
+
+
 def _positions(chunk: Chunk) -> np.ndarray[tuple[int], np.dtype[np.int32]]:
     return np.arange(chunk.start, chunk.start + len(chunk.tokens), dtype=np.int32)
 
@@ -111,6 +118,7 @@ def _passes(batch: Sequence[Chunk]) -> list[list[Chunk]]:
                     chunk.start + done,
                     chunk.tokens[done : done + n],
                     chunk.want_logits and is_last,
+                    chunk.n_drafted,
                 )
             )
             done += n

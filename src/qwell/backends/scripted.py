@@ -105,7 +105,9 @@ class ScriptedBackend:
         n_ctx: int = 512,
         n_slots: int = 2,
         reply: Answer | None = None,
+        verifies: bool = False,
     ) -> None:
+        self.verifies = verifies
         self.limits = Limits(N_VOCAB, n_ctx, n_slots)
         self.log: deque[list[Chunk]] = deque(maxlen=1000)
         self._script = script or Script()
@@ -118,7 +120,7 @@ class ScriptedBackend:
         self._cancelled.clear()
         before = [list(ids) for ids in self._slots]
         try:
-            return [self._run(chunk) for chunk in batch]
+            return [self._run_drafted(c) if c.n_drafted else self._run(c) for c in batch]
         except Cancelled:
             self._slots = before
             raise
@@ -142,6 +144,12 @@ class ScriptedBackend:
 
     def close(self) -> None:
         self._slots = []
+
+    def _run_drafted(self, chunk: Chunk) -> Logits:
+        n = len(chunk.tokens) - chunk.n_drafted
+        ends = range(n, len(chunk.tokens) + 1)
+        rows = [self._run(Chunk(chunk.slot, chunk.start, chunk.tokens[:e], True)) for e in ends]  # noqa: FBT003  the field says it
+        return np.array(rows)
 
     def _run(self, chunk: Chunk) -> Logits | None:
         held = self._slots[chunk.slot]

@@ -41,6 +41,8 @@ except Exception as error:  # packages that do not fit each other fail in many w
 class TransformersBackend:
     """One Qwen2ForCausalLM, one cache a slot; the chunks of a batch run one after another."""
 
+    verifies = False
+
     def __init__(self, model: Any, *, n_ctx: int, n_slots: int, n_threads: int = 0) -> None:
         if n_threads:
             torch.set_num_threads(n_threads)

@@ -125,7 +125,7 @@ class Engine:
         """Admit who fits, run one batch, and give each row its next token."""
         while self._scheduler.can_admit:
             self._admit()
-        rows = self._scheduler.plan()
+        rows = self._drafted(self._scheduler.plan())
         sizes = [(sequence.request.id, len(chunk.tokens)) for sequence, chunk in rows]
         began = self._clock()
         try:
@@ -214,6 +214,19 @@ class Engine:
 
     # -- one row of a step
 
+    def _drafted(self, rows: list[tuple[Sequence, Chunk]]) -> list[tuple[Sequence, Chunk]]:
+        """An answer that is alone tries what it may say next. With others their rows come first."""
+        if len(rows) != 1 or not self._backend.verifies:
+            return rows
+        [(sequence, chunk)] = rows
+        if sequence.n_pending != 1 or sequence.first_token is None:
+            return rows
+        room = self._backend.limits.n_ctx - len(sequence.ids)
+        most = min(room, sequence.n_max - sequence.n_answer - 1)
+        draft = sequence.lookup.draft(sequence.ids, most)
+        tokens = (*chunk.tokens, *draft)
+        return [(sequence, replace(chunk, tokens=tokens, n_drafted=len(draft)))]
+
     def _forward(self, chunks: list[Chunk]) -> list[Logits | QwellError | None]:
         """Run the batch; when it fails, run each chunk alone to find out whose fault it is."""
         try:
@@ -233,23 +246,44 @@ class Engine:
             self._fail(sequence, result)
             return
         assert sequence.slot is not None
-        was_reading = sequence.first_token is None
-        sequence.slot.ids.extend(chunk.tokens)
-        if was_reading:
+        n_settled = len(chunk.tokens) - chunk.n_drafted
+        sequence.slot.ids.extend(chunk.tokens[:n_settled])
+        if sequence.first_token is None:
             self._emit(
                 sequence.request.id,
                 Prefill(sequence.n_cached, sequence.n_prompt, sequence.n_reused),
             )
         if result is None:
             return
+        if chunk.n_drafted == 0:
+            self._next_token(sequence, result)
+            return
+        n_right = self._verify(sequence, list(chunk.tokens[n_settled:]), result)
+        sequence.lookup.note(chunk.n_drafted, n_right)
+
+    def _verify(self, sequence: Sequence, draft: list[int], rows: Logits) -> int:
+        """Sample as ever; where the guess was right, the next logits are there already.
+
+        rows: (len(draft) + 1, n_vocab). Returns how many guesses were right.
+        """
+        for n_right, guess in enumerate([*draft, None]):
+            token = self._next_token(sequence, rows[n_right])
+            if token is None or token != guess or sequence.slot is None:
+                return n_right
+            sequence.slot.ids.append(token)
+        return len(draft)
+
+    def _next_token(self, sequence: Sequence, logits: Logits) -> int | None:
+        """Sample and go on with the token; None when the answer is over."""
         try:
-            token = self._sampled(sequence, result)
+            token = self._sampled(sequence, logits)
         except QwellError as error:
             self._fail(sequence, error)
-            return
-        if was_reading:
+            return None
+        if sequence.first_token is None:
             sequence.first_token = self._clock()
-        self._take(sequence, result, token)
+        self._take(sequence, logits, token)
+        return token if sequence.slot is not None else None
 
     def _take(self, sequence: Sequence, logits: Logits, token: int) -> None:
         """Go on with a token, and say what became final; an answer that is over is finished."""

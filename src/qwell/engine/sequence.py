@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf
 from typing import TYPE_CHECKING
 
 from qwell.backends import Chunk
 from qwell.core import Request, Timings, Usage
 from qwell.engine.constraint import Constraint
+from qwell.engine.lookup import Lookup
 from qwell.engine.sampling import Rules
 from qwell.engine.slot import Slot
 from qwell.engine.transcript import Transcript
@@ -36,6 +37,7 @@ class Sequence:
     transcript: Transcript
     arrived: float
     constraint: Constraint | None = None
+    lookup: Lookup = field(default_factory=Lookup)
     n_dropped: int = 0  # tokens that the context had no room for
     slot: Slot | None = None
     n_reused: int = 0
