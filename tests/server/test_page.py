@@ -26,6 +26,17 @@ async def test_hashed_assets_are_kept_for_a_year(client: httpx.AsyncClient) -> N
     assert response.headers["cache-control"] == "public, max-age=31536000, immutable"
 
 
+async def test_scripts_travel_compressed_where_they_may(client: httpx.AsyncClient) -> None:
+    url = "/assets/app-1a2b3c.js"
+    packed = await client.get(url, headers={"Accept-Encoding": "gzip"})
+    plain = await client.get(url, headers={"Accept-Encoding": "identity"})
+    assert packed.headers["content-encoding"] == "gzip"
+    assert "content-encoding" not in plain.headers
+    assert packed.text == plain.text == "console.log(1)"
+    assert packed.headers["content-type"] == plain.headers["content-type"]
+    assert packed.headers["vary"] == plain.headers["vary"] == "Accept-Encoding"
+
+
 async def test_other_files_are_revalidated(client: httpx.AsyncClient) -> None:
     first = await client.get("/favicon.svg")
     assert first.headers["cache-control"] == "no-cache"

@@ -7,9 +7,12 @@ script replaces by its own view; without a bundle there is the plain status page
 
 from __future__ import annotations
 
+import gzip
+from functools import lru_cache
 from pathlib import Path
 
 from fastapi import APIRouter, Request
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
@@ -20,6 +23,7 @@ from qwell.server.status_page import status_page, summary
 BUNDLE = Path(__file__).parent / "static"
 _ROOT = '<div id="root">'  # where the page's script mounts
 _NO_CACHE = {"Cache-Control": "no-cache"}
+_TEXT = (".js", ".css")
 _IMMUTABLE = "public, max-age=31536000, immutable"
 
 router = APIRouter(include_in_schema=False)
@@ -58,7 +62,24 @@ async def _file(request: Request, bundle: Path, path: str) -> Response:
     files = StaticFiles(directory=bundle, check_dir=False)
     response = await files.get_response(files.get_path(request.scope), request.scope)
     response.headers["Cache-Control"] = _IMMUTABLE if path.startswith("assets/") else "no-cache"
+    if response.status_code == 200 and path.startswith("assets/") and path.endswith(_TEXT):
+        response.headers["Vary"] = "Accept-Encoding"
+        if "gzip" in request.headers.get("accept-encoding", ""):
+            return await _compressed(bundle / path, response)
     return response
+
+
+async def _compressed(file: Path, plain: Response) -> Response:
+    """The same in a third of the bytes; a name with a hash always means the same content."""
+    body = await run_in_threadpool(_gzipped, file)
+    kept = ("content-type", "cache-control", "vary", "last-modified")
+    headers = {name: plain.headers[name] for name in kept if name in plain.headers}
+    return Response(body, headers=headers | {"Content-Encoding": "gzip"})
+
+
+@lru_cache(maxsize=64)
+def _gzipped(file: Path) -> bytes:
+    return gzip.compress(file.read_bytes(), mtime=0)
 
 
 def _index(request: Request, bundle: Path) -> Response:
