@@ -50,7 +50,7 @@ def test_an_edited_question_keeps_both_versions(echo_url: str, visit: Any) -> No
     seen.page.locator(".question").hover()
     seen.page.get_by_role("button", name="Edit").click()
     seen.page.get_by_role("textbox", name="Edit").fill("better words")
-    seen.page.get_by_role("button", name="Send").click()
+    seen.page.locator(".question-editor").get_by_role("button", name="Send").click()
     expect(seen.page.locator(".answer .markdown")).to_have_text("better words")
     expect(seen.page.locator(".versions")).to_have_text("2/2")
     seen.page.get_by_role("button", name="Previous version").click()
