@@ -104,7 +104,7 @@ Start = Callable[..., AbstractContextManager[Container]]
 @pytest.fixture(scope="session")
 def podman(
     requires_program: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory
-) -> Podman:
+) -> Iterator[Podman]:
     for program in ("podman", "runc", "debootstrap"):
         requires_program(program)
     if os.geteuid() != 0:
@@ -120,7 +120,9 @@ def podman(
         "CONTAINERS_CONF": str(folder / "containers.conf"),
         "BUILDAH_ISOLATION": "chroot",
     }
-    return Podman(os.environ | own)
+    yield Podman(os.environ | own)
+    # the driver's own mount would stand in the way of whoever removes the folder
+    subprocess.run(["umount", KEPT / "storage/overlay"], check=False, capture_output=True)
 
 
 @pytest.fixture(scope="session")
