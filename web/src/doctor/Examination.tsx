@@ -74,7 +74,7 @@ export function Examination({ state, selfTest, onTalk }: Props): JSX.Element {
                 ? words.summaryAllWell(done)
                 : words.checksHint}
         </output>
-        <Button type="primary" loading={isRunning} onClick={state.run}>
+        <Button type="primary" loading={state.isRunning} onClick={state.run}>
           {state.report ? words.runAgain : words.runChecks}
         </Button>
       </div>
