@@ -140,9 +140,9 @@ def test_two_megabytes_are_read_in_time() -> None:
 
 
 def timed(text: str) -> float:
-    started = time.perf_counter()
+    started = time.process_time()
     read(text)
-    return time.perf_counter() - started
+    return time.process_time() - started
 
 
 def test_no_pattern_takes_more_than_linear_time() -> None:
@@ -154,9 +154,9 @@ def test_no_pattern_takes_more_than_linear_time() -> None:
                 text = " ".join(anchors(pattern)) or "aa"
                 plain = re.sub(r"[\\^$()|?*+{}\[\].]", " ", pattern)
                 for line in ((text + " ") * 600, (plain + " ") * 60, text[:1] * 1200):
-                    started = time.perf_counter()
+                    started = time.process_time()
                     compiled(pattern).search(line[:1200])
-                    if time.perf_counter() - started > 0.1:
+                    if time.process_time() - started > 0.1:
                         slow.append(pattern)
     assert slow == []
 

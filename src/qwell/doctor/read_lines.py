@@ -63,8 +63,8 @@ def split(text: str) -> list[Line]:
     kept: dict[str, int] = {}
     lines = _bounded(text)
     for number, raw in lines:
-        if raw and raw[:200].translate(_REPEATED) not in kept:
-            kept[raw[:200].translate(_REPEATED)] = number
+        if raw:
+            kept.setdefault(raw[:200].translate(_REPEATED), number)
     by_number = dict(lines)
     numbers = sorted(kept.values())
     if len(numbers) > MOST_LINES:
