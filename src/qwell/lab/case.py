@@ -38,7 +38,7 @@ class Effect:
     clue      what true evidence of the diagnosis contains: a path, a number, a name
     log       what a person could paste, where the fault leaves no state to be looked at
     by_hand   carries out the written commands of the manual remedy
-    flags     of `qwell doctor`
+    flags     of `qwell doctor`; cured_flags: once the address is right, where it was the fault
     """
 
     proof: str
@@ -47,6 +47,7 @@ class Effect:
     log: Callable[[], str] = no_log
     by_hand: Callable[[], object] | None = None
     flags: tuple[str, ...] = ()
+    cured_flags: tuple[str, ...] | None = None
 
 
 def in_turn(*steps: Callable[[], object]) -> Callable[[], None]:

@@ -19,6 +19,7 @@ EXCUSED: Mapping[str, str] = {
     "prompt-too-long-prefill": "seen against a recorded speed, which a shared machine has not",
     "prefix-cache-miss": f"{_OTHER}: slots are always compared with the new prompt",
     "padding-side-wrong": f"{_OTHER}: nothing is padded",
+    "kv-cache-too-large": "contexts are cut to the model's; only the real one could be too large",
     "model-load-timeout": "the limit is ten minutes, which no run of the lab waits for",
     "service-worker-stale": "the page has to be installed, and then replaced by another release",
     "model-too-small-for-task": "no state of a machine: whether an answer is good enough",

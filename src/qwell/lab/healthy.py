@@ -10,7 +10,6 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from qwell.config import Settings
 from qwell.doctor.checks import CHECKS
@@ -80,7 +79,7 @@ def _busy(patient: Patient, _run: Run) -> Iterator[Look]:
 
     def talk() -> None:
         while not ends.is_set():
-            patient.chat(", ".join(f"word {n}" for n in range(40)), max_tokens=200)
+            patient.chat(", ".join(f"word {n}" for n in range(12)), max_tokens=200)
 
     people = [threading.Thread(target=talk) for _ in range(MOST_CLIENTS)]
     for person in people:
@@ -119,12 +118,10 @@ def _offline(patient: Patient, _run: Run) -> Iterator[Look]:
                 return ["127.0.0.1"]
             raise OSError("Temporary failure in name resolution")
 
-    model = Path(patient.folder) / "kept.gguf"
-    model.write_bytes(b"")
-    try:
-        yield lambda: Offline(_settings(patient), environ=patient.environ | {"HF_HUB_OFFLINE": "1"})
-    finally:
-        model.unlink()
+    from qwell.lab.rig.models import write_folder
+
+    settings = _settings(patient, model=str(write_folder(patient.folder / "kept")))
+    yield lambda: Offline(settings, environ=patient.environ | {"HF_HUB_OFFLINE": "1"})
 
 
 @contextmanager

@@ -138,7 +138,8 @@ class Judge:
         """The person's own attempt works, and the doctor names the fault no more."""
         revive(patient)
         still = _for_long(effect.trouble)
-        report = patient.doctor(*effect.flags)
+        flags = effect.flags if effect.cured_flags is None else effect.cured_flags
+        report = patient.doctor(*flags)
         named = [found["id"] for found in report["diagnoses"]]
         result.verified = not still and case.fault not in named
         if not result.verified:

@@ -58,6 +58,7 @@ def mistyped_port(patient: Patient) -> Iterator[Effect]:
         clue=wrong,
         by_hand=lambda: address.update(now=patient.url),
         flags=("--url", wrong),
+        cured_flags=(),
     )
 
 
@@ -109,6 +110,7 @@ def wrong_base(patient: Patient) -> Iterator[Effect]:
         clue="/v1",
         by_hand=lambda: address.update(now=patient.url),
         flags=("--url", wrong),
+        cured_flags=(),
     )
 
 

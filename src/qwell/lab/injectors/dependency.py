@@ -11,9 +11,10 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
+from importlib.metadata import PackageNotFoundError, requires
 from pathlib import Path
 
-from qwell.lab.case import Effect, injector
+from qwell.lab.case import Effect, NotInjected, injector
 from qwell.lab.patient import Patient
 from qwell.lab.rig.packages import extension_that_wants, first_on_path, metadata, without
 
@@ -82,17 +83,21 @@ def _older_numpy(_patient: Patient) -> Files:
             "tokenizers/models.py": "class Unigram: ...\n"}  # fmt: skip
 
 
+_ASKED = """
+from importlib.metadata import requires, version
+need = next(line for line in requires("qwell") or [] if line.startswith("tokenizers"))
+have = version("tokenizers")
+assert have != "0.13.3", f"qwell requires {need}, but you have tokenizers {have}"
+"""
+
+
 def _old_metadata(_patient: Patient) -> Files:
     """An older version of a package is installed than this program asks for."""
-    return {
-        **metadata("tokenizers", "0.13.3"),
-        "asks.py": (
-            "from importlib.metadata import requires, version\n"
-            "need = next(r for r in requires('qwell') or [] if r.startswith('tokenizers'))\n"
-            "assert version('tokenizers') != '0.13.3', f'qwell requires {need}, "
-            "but you have tokenizers 0.13.3 which is incompatible.'\n"
-        ),
-    }
+    try:
+        requires("qwell")
+    except PackageNotFoundError:
+        raise NotInjected("qwell is not installed here as a package with requirements") from None
+    return metadata("tokenizers", "0.13.3")
 
 
 def _dead_import(_patient: Patient) -> Files:
@@ -139,7 +144,7 @@ _broken(
     "import subprocess, sys; subprocess.run([sys.executable, '-c', 'import numpy'], check=True)",
     clue="numpy",
 )  # fmt: skip
-_broken("pip-conflict", "older-than-asked-for", _old_metadata, "import asks", clue="0.13.3")
+_broken("pip-conflict", "older-than-asked-for", _old_metadata, _ASKED, clue="0.13.3")
 _broken(
     "libgomp-missing", "of-tokenizers", _linked("tokenizers", "libgomp-a34b3233.so.1"),
     "import tokenizers", clue="libgomp", quick=True,

@@ -133,7 +133,8 @@ def _between(
             url = address["now"]
             yield Effect(
                 proof=f"{url} changes requests", trouble=lambda: trouble(patient, address["now"]),
-                clue=clue, by_hand=lambda: address.update(now=patient.url), flags=("--url", url),
+                clue=clue, by_hand=lambda: address.update(now=patient.url),
+                flags=("--url", url), cured_flags=(),
             )  # fmt: skip
 
     inject.__doc__ = (rewrite.__doc__ or "").strip()
@@ -205,5 +206,6 @@ def decoded_in_pieces(patient: Patient) -> Iterator[Effect]:
 
             yield Effect(
                 proof=trouble(), trouble=trouble, clue="",
-                by_hand=lambda: address.update(now=patient.url), flags=("--url", url),
+                by_hand=lambda: address.update(now=patient.url),
+                flags=("--url", url), cured_flags=(),
             )  # fmt: skip

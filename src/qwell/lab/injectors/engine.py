@@ -152,9 +152,6 @@ def _oversized(fault: str, variant: str, clue: str, who: Kind, **settings: objec
 
 
 _oversized("thread-oversubscription", "64-threads", "64", "scripted", threads=64)
-_oversized(
-    "kv-cache-too-large", "many-long-contexts", "ctx_size", "tiny", ctx_size=4_000_000, parallel=64
-)
 
 
 @injector("thread-oversubscription", "one-cpu-left", programs=("taskset",))

@@ -246,6 +246,7 @@ def mistyped_name(patient: Patient) -> Iterator[Effect]:
         clue="qwell-server.invalid",
         by_hand=lambda: address.update(now=patient.url),
         flags=("--url", url),
+        cured_flags=(),
     )
 
 

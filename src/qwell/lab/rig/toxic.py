@@ -47,8 +47,21 @@ class _Proxy:
     def __init__(self, port: int, toxics: Toxics) -> None:
         self._port = port
         self._toxics = toxics
+        self._tasks: set[asyncio.Task[None]] = set()  # the loop itself keeps no hold of them
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One connection, until either side ends it or the proxy is closed."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        try:
+            await self._pass_on(reader, writer)
+        except asyncio.CancelledError:
+            writer.transport.abort()
+        finally:
+            self._tasks.discard(task)
+
+    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self._toxics.deaf:
             await reader.read()
             return
@@ -61,8 +74,11 @@ class _Proxy:
                 writer.transport.abort()
         finally:
             there.cancel()
-            server_writer.close()
-            writer.close()
+            await asyncio.gather(there, return_exceptions=True)
+            for each in (server_writer, writer):
+                each.close()
+                with contextlib.suppress(OSError):
+                    await each.wait_closed()
 
     async def _there(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError):
@@ -125,8 +141,13 @@ def toxic(port: int, **habits: Any) -> Iterator[int]:
 
 
 async def _close(server: asyncio.Server) -> None:
+    """Connections that are about to end may do so; the others are cut."""
     server.close()
-    others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+    others = {task for task in asyncio.all_tasks() if task is not asyncio.current_task()}
+    if others:
+        _, others = await asyncio.wait(others, timeout=1.0)
     for task in others:
         task.cancel()
     await asyncio.gather(*others, return_exceptions=True)
+    for _ in range(3):
+        await asyncio.sleep(0)  # transports say goodbye in callbacks of their own
