@@ -11,6 +11,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import qwell
 from qwell.bench.engine import DECODED
 from qwell.errors import QwellError
 
@@ -28,18 +29,22 @@ class Peer:
     prefill_tok_s: list[float] = field(default_factory=list)
 
     @classmethod
-    def start(cls, name: str, model: Path, n_threads: int) -> Peer:
-        """Raises QwellError python-module-missing when the peer does not start."""
+    def start(cls, name: str, model: Path, n_threads: int, python: str = sys.executable) -> Peer:
+        """python: of an environment that has the peer's package.
+
+        Raises QwellError python-module-missing when the peer does not start.
+        """
         read_end, write_end = os.pipe()
         process = subprocess.Popen(
             [
-                *(sys.executable, "-m", "qwell.bench.peer_process"),
+                *(python, "-m", "qwell.bench.peer_process"),
                 *(name, str(model), str(n_threads), str(write_end)),
             ],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             pass_fds=(write_end,),
+            env=os.environ | {"PYTHONPATH": str(Path(qwell.__file__).parents[1])},
             text=True,
         )
         os.close(write_end)
@@ -52,7 +57,7 @@ class Peer:
                 "python-module-missing",
                 found=f"{name} did not start (exit status {process.returncode})",
                 expected="the peer's package beside qwell",
-                fix="pip install 'qwell[bench]'",
+                fix="pip install 'qwell[bench]', or name its environment: --peers-python PYTHON",
             )
         return cls(name, model, process, answers, json.loads(first)["version"])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,13 +21,19 @@ from qwell.weights import ensure_pack
 ROUNDS = 5
 
 
-def run(settings: Settings, *, peers: bool, say: Callable[[str], None]) -> dict[str, Any]:
-    """Everything of the contract's `bench --json`. say: told what is going on."""
+def run(
+    settings: Settings, *, peers: bool, say: Callable[[str], None], peers_python: str = ""
+) -> dict[str, Any]:
+    """Everything of the contract's `bench --json`. say: told what is going on.
+
+    peers_python: the interpreter of the environment that has the peers; empty: this one.
+    """
     say("preparing the model")
     packed = ensure_pack(settings)
     source = Path(str(packed.meta["source"]["path"]))
     n_threads = settings.threads or default_threads().count
-    others, missing = _start(source, n_threads) if peers else ([], [])
+    python = peers_python or sys.executable
+    others, missing = _start(source, n_threads, python) if peers else ([], [])
     engine = OwnEngine(packed.path, n_threads)
     samples = Samples()
     try:
@@ -58,7 +65,7 @@ def run(settings: Settings, *, peers: bool, say: Callable[[str], None]) -> dict[
     }
 
 
-def _start(source: Path, n_threads: int) -> tuple[list[Peer], list[str]]:
+def _start(source: Path, n_threads: int, python: str) -> tuple[list[Peer], list[str]]:
     """The peers that run here, and why the others do not."""
     if source.suffix != ".gguf":
         return [], [f"peers read GGUF files, not {source}: qwell bench --model FILE.gguf --peers"]
@@ -66,7 +73,7 @@ def _start(source: Path, n_threads: int) -> tuple[list[Peer], list[str]]:
     missing: list[str] = []
     for name in PEERS:
         try:
-            started.append(Peer.start(name, source, n_threads))
+            started.append(Peer.start(name, source, n_threads, python))
         except QwellError as error:
             missing.append(error.found)
     return started, missing

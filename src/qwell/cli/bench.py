@@ -32,7 +32,7 @@ def _measured(args: argparse.Namespace) -> dict[str, Any]:
     from qwell.bench.run import run as measure
 
     settings, _ = config.load(vars(args))
-    result = measure(settings, peers=args.peers, say=_say)
+    result = measure(settings, peers=args.peers, say=_say, peers_python=args.peers_python)
     print("\n".join(report(result)))
     return result
 

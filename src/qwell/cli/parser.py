@@ -191,6 +191,9 @@ def _add_bench(commands: Any) -> None:
     command.add_argument(
         "--peers", action="store_true", help="also other engines on the same weights, in turn"
     )
+    command.add_argument(
+        "--peers-python", default="", metavar="PYTHON", help="of an environment that has the peers"
+    )
     command.add_argument("--json", metavar="FILE", help="write the figures to this file, too")
     _add_plan(command)
 
