@@ -14,7 +14,7 @@ import { LogInput } from "./LogInput";
 import { rememberCase, type Opening } from "./opening";
 import { Start } from "./Start";
 import type { TurnBody } from "./support_stream";
-import { useCase, type CaseControl } from "./use_case";
+import { LOST, useCase, type CaseControl } from "./use_case";
 import { useBrowserWatch, useSelfTest, type SelfTesting } from "./use_self_test";
 import { useWords } from "./words";
 
@@ -33,6 +33,7 @@ export default function DoctorPanel({ opening }: { opening: Opening }): JSX.Elem
   useEffect(() => writeStored(DRAFT, draft || null), [draft]);
   const say = useSaying(control, selfTest);
   useOpening(opening, control, say, selfTest.run);
+  useLookWhenLost(control, selfTest.run);
   useBrowserWatch(verified(control), control.view.state === "watching");
   const talk = (fault: string): void => {
     control.restart();
@@ -99,6 +100,14 @@ function useSaying(control: CaseControl, selfTest: SelfTesting): (turn: TurnBody
     (turn) => (isFirst ? send(turn, settled()) : send(turn)),
     [isFirst, send, settled],
   );
+}
+
+/** A connection that was lost: the browser looks what it can reach. */
+function useLookWhenLost({ failure }: CaseControl, run: () => unknown): void {
+  const isLost = failure?.code === LOST;
+  useEffect(() => {
+    if (isLost) run();
+  }, [isLost, run]);
 }
 
 /** What the panel was opened with, once. */
