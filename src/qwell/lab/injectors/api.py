@@ -233,7 +233,7 @@ def _until(is_so: Callable[[], bool], patience_s: float = 30.0) -> None:
         time.sleep(0.05)
 
 
-@injector("database-migration-failed", "made-by-a-newer-version", quick=True, uses="data")
+@injector("database-migration-failed", "made-by-a-newer-version", uses="data")
 def newer_database(patient: Patient) -> Iterator[Effect]:
     """A newer version of the program was here, and left its schema; a backup lies beside it."""
     patient.save_trouble()

@@ -176,11 +176,14 @@ _behind(
     'return 200 "startTheChat();"; }',
     clue="not defined", is_live=False,
 )  # fmt: skip
-_OLD = "<!doctype html><div id=root></div><script type=module src=/assets/index-0ld0ld.js></script>"
+_OLD = (
+    "<!doctype html><div id=root></div>"
+    '<script type="module" src="/assets/index-0ld0ld.js"></script>'
+)
 _behind(
     "stale-frontend-cache", "page-of-yesterday", "",
     "location = / { default_type text/html; add_header Cache-Control 'public, max-age=604800'; "
-    f'return 200 "{_OLD}"; }}',
+    f"return 200 '{_OLD}'; }}",
     clue="max-age",
 )  # fmt: skip
 _behind(

@@ -97,7 +97,8 @@ proxy_buffer_size 64k;
 proxy_buffers 8 64k;"""
 _behind(
     "proxy-buffering", "nginx-buffers", _without("proxy_buffering", plus=_IGNORED),
-    _in_one_piece, clue="spread", quick=True,
+    _in_one_piece, clue="spread",
+
 )  # fmt: skip
 _ZIP = "gzip on;\ngzip_proxied any;\ngzip_types text/event-stream;\ngzip_min_length 0;"
 _behind(
