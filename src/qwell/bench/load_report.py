@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ LAG_P99_S = 0.02
 GROWTH = 0.03  # of memory between the second and the last quarter of a run, and
 GROWTH_MIB = 8.0  # what a page cache, a memo or the allocator may move at any size
 SPARE_TASKS, SPARE_FDS = 4, 4  # connections that are still closing
-SPARE_THREADS = 4  # pools that are filled on first use
+SPARE_THREADS = min(32, (os.cpu_count() or 1) + 4)  # the event loop's pool, filled on first use
 
 _PAGE = """# Soak
 
