@@ -217,6 +217,8 @@ def first_byte(system: System) -> Outcome:
     sample = load_sample(system)
     if sample.head is None:
         return skipped(sample.error or "the server was busy")
+    if sample.head.status == 429:
+        return skipped("refused for being too many: not late")
     if "content-encoding" in sample.head.headers:
         return skipped("compressed: network.stream_plain says so")
     ms = round(sample.frames[0].at_s * 1e3) if sample.frames else 0
