@@ -325,7 +325,7 @@ def older_server(patient: Patient) -> Iterator[Effect]:
             yield Effect(
                 proof=f"process {older.pid} listens on {patient.port}",
                 trouble=patient.start_trouble,
-                clue="in use",
+                clue="taken",
                 log=lambda: patient.log,
                 by_hand=inside.close,
             )
