@@ -121,8 +121,9 @@ def podman(
         "BUILDAH_ISOLATION": "chroot",
     }
     yield Podman(os.environ | own)
+    overlay = KEPT / "storage/overlay"
     # the driver's own mount would stand in the way of whoever removes the folder
-    subprocess.run(["umount", KEPT / "storage/overlay"], check=False, capture_output=True)
+    subprocess.run(["umount", "--recursive", overlay], check=False, capture_output=True)
 
 
 @pytest.fixture(scope="session")

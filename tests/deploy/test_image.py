@@ -36,9 +36,9 @@ def config(podman: Podman, image: str) -> dict[str, Any]:
 
 @contextmanager
 def files_of(podman: Podman, image: str) -> Iterator[Path]:
-    podman("image", "mount", image)
+    place = podman("image", "mount", image).strip()
     try:
-        yield Path(podman("image", "mount", image).strip())
+        yield Path(place)
     finally:
         podman("image", "unmount", image)
 
