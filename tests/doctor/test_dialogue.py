@@ -372,6 +372,52 @@ def test_what_a_check_brings_up_is_looked_at_closer(tmp_path: Path) -> None:
     assert last(events, "say")["key"] == "manual"  # and the check will turn green
 
 
+LOG_OF_A_LOST_MOUNT = """\
+The page is blank: ERR_CONNECTION_REFUSED
+
+OSError: Can't load the configuration of './model'. Make sure './model' is the correct path to a \
+directory containing a config.json file
+"""
+
+
+def test_an_empty_folder_comes_before_the_file_that_is_missing_in_it(tmp_path: Path) -> None:
+    """The log shows the effect; the server and a check see its cause."""
+    said = (Evidence("fault", "model-dir-not-mounted", "worker status"),)
+    refused = Finding("engine.accepts_model", "engine", Status.FAIL, said, "an empty directory")
+    at = (Evidence("url", "http://127.0.0.1:18123", "GET /health"),)
+    reached = Finding("api.server", "api", Status.PASS, at)
+    empty = people.sick("container.model_mounted", "the folder is empty")
+    ward = people.Ward({finding.check: finding for finding in (refused, reached, empty)})
+    talk = people.Talk.in_folder(tmp_path, ward)
+    events = talk.send(text=LOG_OF_A_LOST_MOUNT)
+    found, remedy = last(events, "diagnosis"), last(events, "remedy")
+    assert (found["fault"]["id"], found["seen"]) == ("model-dir-not-mounted", True)
+    assert any("config.json" in line["text"] for line in last(events, "evidence")["lines"])
+    assert (remedy["safety"], talk.state) == ("manual", "watching")
+    assert "-p 18123:8000" in remedy["commands"][0]  # where the server really is
+
+
+def test_a_folder_that_is_filled_is_no_fix_until_the_server_is_ready(tmp_path: Path) -> None:
+    said = (Evidence("fault", "model-dir-not-mounted", "GET /ready"),)
+    unready = Finding("api.ready", "api", Status.FAIL, said, "not ready")
+    empty = people.sick("container.model_mounted", "the folder is empty")
+    ward = people.Ward({finding.check: finding for finding in (empty, unready)})
+    talk = people.Talk.in_folder(tmp_path, ward)
+    talk.patience = people.Patience(look_s=0.001, watch_s=0.01)
+    talk.send(text=LOG_OF_A_LOST_MOUNT)
+    del ward.failing[empty.check]
+    talk.send(choice="watch")
+    assert talk.state == "watching"  # nobody could have a conversation yet
+    del ward.failing[unready.check]
+    events = talk.send(choice="watch")
+    assert (talk.state, events[-1]["verified_by"]) == ("fixed", "checks")
+
+
+def test_a_log_alone_is_about_what_it_shows(tmp_path: Path) -> None:
+    events = people.Talk.in_folder(tmp_path, people.Away()).send(text=LOG_OF_A_LOST_MOUNT)
+    assert last(events, "diagnosis")["fault"]["id"] == "config-json-missing"
+
+
 def test_findings_of_the_page_join(tmp_path: Path) -> None:
     talk = people.Talk.in_folder(tmp_path, people.Away())
     found = people.sick("browser.cors", "blocked", Status.FAIL)

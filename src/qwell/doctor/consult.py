@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
+from urllib.parse import urlsplit
 
 from qwell.doctor.bundle import Bundle
 from qwell.doctor.fault import Fault, Remedy
@@ -16,6 +17,7 @@ from qwell.doctor.report import Report, word_for
 from qwell.errors import QwellError
 
 _WRONG = (Status.WARN, Status.FAIL)
+_LOOKED_FOR_IT = ("api.server", "host.local")  # their url is where the server is
 
 
 def report(findings: Sequence[Finding]) -> Report:
@@ -31,7 +33,8 @@ def report(findings: Sequence[Finding]) -> Report:
     explained = {s.finding for d in verdict.diagnoses for s in d.fault.signals if s.weight > 0}
     found = [*verdict.diagnoses, *own_diagnoses(wrong, explained)]
     effects = [diagnosis.fault.effect for diagnosis in found]
-    shown = tuple(diagnosis_to_dict(diagnosis, verdict.language) for diagnosis in found)
+    port = port_of(findings)
+    shown = tuple(diagnosis_to_dict(diagnosis, verdict.language, port) for diagnosis in found)
     return Report(word_for(findings, effects), tuple(findings), shown)
 
 
@@ -49,6 +52,13 @@ def _reported(wrong: Iterable[Finding]) -> list[Finding]:
     ]
 
 
+def port_of(findings: Iterable[Finding]) -> str:
+    """The server's, as its address says; "" where no check knows it."""
+    urls = [str(f.facts().get("url", "")) for f in findings if f.check in _LOOKED_FOR_IT]
+    ports = [urlsplit(url).port for url in urls]
+    return next((str(port) for port in ports if port), "")
+
+
 def likeliest(finding: Finding) -> str:
     """The fault that this finding alone speaks for most, "" when none does."""
     from qwell.doctor.catalogue import load
@@ -62,12 +72,15 @@ def likeliest(finding: Finding) -> str:
     return max(weights, key=lambda fault: weights[fault], default="")
 
 
-def diagnose_text(text: str, findings: Sequence[Finding] = ()) -> dict[str, Any]:
-    """What a symptom or a log means, together with findings where some are given."""
-    from qwell.doctor.diagnose import diagnose_text as by_text
+def diagnose_text(text: str, findings: Sequence[Finding] = (), port: str = "") -> dict[str, Any]:
+    """What a symptom or a log means, together with findings where some are given.
 
-    verdict: dict[str, Any] = by_text(text, findings).to_dict()
-    return verdict
+    port: of the server, for commands whose evidence names none.
+    """
+    from qwell.doctor.diagnose import diagnose_text as by_text
+    from qwell.doctor.render import verdict_to_dict
+
+    return verdict_to_dict(by_text(text, findings), port)
 
 
 # ---- the catalogue for readers

@@ -19,6 +19,7 @@ from qwell.doctor.scene import Scene, is_wrong
 from qwell.doctor.suspects import Suspect
 
 CHAT = "api.terminal_event"  # a real streamed conversation
+_SAY_WHY = ("engine.accepts_model", "api.ready")  # which fault keeps the server from answering
 _HOLD = 2  # looks in a row in which everything passes
 MAX_WATCHES = 40
 
@@ -48,6 +49,13 @@ class Cure:
         """The fault's checks that see it."""
         found = self._case.findings
         return [name for name in fault.verify if name in found and is_wrong(found[name])]
+
+    def _awaited(self, fault: Fault) -> list[str]:
+        """What has to turn green: its checks, and where the server itself names it, that, too."""
+        found = [self._case.findings[name] for name in _SAY_WHY if name in self._case.findings]
+        named = [f.check for f in found if is_wrong(f) and f.facts().get("fault") == fault.id]
+        names = self._wrong_checks(fault)
+        return list(dict.fromkeys([*names, *named])) if names else []
 
     def offer(self, suspect: Suspect, remedy: Remedy) -> None:
         """Show it, and wait: for a press, or for the person to do it. Ends the turn."""
@@ -126,7 +134,7 @@ class Cure:
     def watch(self) -> bool:
         """Look until the checks that saw the fault pass, for a while. True: fixed, turn ended."""
         fault, _ = self._pending()
-        names = self._wrong_checks(fault)
+        names = self._awaited(fault)
         self._case.watches += 1
         self._scene.say("waiting")
         if not names or self._case.watches > MAX_WATCHES:
@@ -156,7 +164,7 @@ class Cure:
     def check_word(self) -> bool:
         """The person says that it works. True: fixed, turn ended."""
         fault, _ = self._pending()
-        names = self._wrong_checks(fault)
+        names = self._awaited(fault)
         if not names:
             return self._fixed("person")
         self._scene.say("verifying")

@@ -60,11 +60,14 @@ def filled(text: str, facts: Mapping[str, Value]) -> str:
     return _PLACEHOLDER.sub(value_of, text)
 
 
-def verdict_to_dict(verdict: Verdict) -> dict[str, Any]:
-    """JSON-ready, as in `diagnose --json`; ``harmless`` and ``redacted`` come on top."""
+def verdict_to_dict(verdict: Verdict, port: str = "") -> dict[str, Any]:
+    """JSON-ready, as in `diagnose --json`; ``harmless`` and ``redacted`` come on top.
+
+    port: of the server, for commands whose evidence names none.
+    """
     return {
         "verdict": verdict.verdict,
-        "faults": [diagnosis_to_dict(d, verdict.language) for d in verdict.diagnoses],
+        "faults": [diagnosis_to_dict(d, verdict.language, port) for d in verdict.diagnoses],
         "next": {
             "ask": _filled_both(verdict.next.ask, _facts_of(verdict)),
             "choices": [choice.to_dict() for choice in verdict.next.choices],
@@ -80,19 +83,21 @@ def _facts_of(verdict: Verdict) -> Mapping[str, Value]:
     return verdict.diagnoses[0].facts if verdict.diagnoses else {}
 
 
-def diagnosis_to_dict(diagnosis: Diagnosis, language: Language) -> dict[str, Any]:
+def diagnosis_to_dict(diagnosis: Diagnosis, language: Language, port: str = "") -> dict[str, Any]:
+    """port: of the server, for commands whose evidence names none."""
     fault = diagnosis.fault
+    facts = {"port": port, **diagnosis.facts} if port else diagnosis.facts
     return {
         "id": fault.id,
         "p": round(diagnosis.p, 3),
         "layer": fault.layer,
-        "title": _filled_both(fault.title, diagnosis.facts),
+        "title": _filled_both(fault.title, facts),
         "evidence": [_proof_to_dict(proof, fault, language) for proof in _best_proofs(diagnosis)],
         "ruled_out": [
             {"id": rival, "because": because.text_in(language)}
             for rival, because in diagnosis.ruled_out
         ],
-        "remedies": [remedy_to_dict(remedy, diagnosis.facts) for remedy in fault.remedies],
+        "remedies": [remedy_to_dict(remedy, facts) for remedy in fault.remedies],
         "verify": list(fault.verify),
     }
 

@@ -61,7 +61,7 @@ def line_up(case: Case) -> Lineup:
     named = frozenset(str(f.facts().get("fault", "")) for f in findings if f.status in WRONG)
     suspects = _joined(read["faults"], live, named)
     suspects = [s for s in suspects if s.id not in case.refuted]
-    suspects = _with_rivals(suspects, case.refuted)
+    suspects = _with_rivals(suspects, case.refuted, consult.port_of(findings))
     weighed = _after(suspects, case.replies)
     verdict = "fault" if live else read["verdict"]
     return Lineup(
@@ -78,16 +78,17 @@ def _read(text: str, findings: Sequence[Finding]) -> dict[str, Any]:
     if not text.strip():
         return {"verdict": "unknown", "faults": [], "harmless": [], "has_log": False}
     wrong = [finding for finding in findings if finding.status in WRONG]
-    alone = _alone(text)
+    port = consult.port_of(findings)
+    alone = _alone(text, port)
     is_cited = any(item["line"] for fault in alone["faults"][:1] for item in fault["evidence"])
     whole = wrong if is_cited else [f for f in findings if f in wrong or _contradicts(f)]
-    found = consult.diagnose_text(text, whole) if whole else alone
+    found = consult.diagnose_text(text, whole, port) if whole else alone
     return {**found, "has_log": has_log(text)}
 
 
 @lru_cache(maxsize=8)  # a turn looks several times at the same text
-def _alone(text: str) -> dict[str, Any]:
-    return consult.diagnose_text(text)
+def _alone(text: str, port: str) -> dict[str, Any]:
+    return consult.diagnose_text(text, (), port)
 
 
 def has_log(text: str) -> bool:
@@ -106,6 +107,7 @@ def _joined(
 ) -> list[Suspect]:
     """What checks see comes before what words suggest, and after what lines of a log show.
 
+    Unless it is the cause of what they show: then the lines speak for it.
     named: faults that the program itself names; they come before what checks conclude.
     """
     seen = sorted(
@@ -113,12 +115,14 @@ def _joined(
     )
     ids = {suspect.id for suspect in seen}
     said = [_suspect(f, is_seen=f["id"] in ids) for f in read if f["p"] >= _LEAST]
-    first = said[0] if said else None
-    is_clear = first is not None and first.p >= CERTAIN
-    telling = [s for s in seen if s.id in named or (not is_clear and _explains(s, said))]
-    if is_clear and first is not None and first.is_seen:
-        telling = telling or [s for s in seen if s.id == first.id]
-    if not telling or (is_clear and first is not None and first.is_cited):
+    clear = said[0] if said and said[0].p >= CERTAIN else None
+    causes = [s for s in seen if clear and _causes(s, clear)]
+    telling = [s for s in seen if s.id in named or (not clear and _explains(s, said))]
+    if clear and clear.is_seen:
+        telling = telling or [s for s in seen if s.id == clear.id]
+    if causes:
+        telling = [*causes, *(s for s in telling if s not in causes)]
+    elif not telling or (clear and clear.is_cited):
         known = {suspect.id for suspect in said}
         return said + _sharing(
             [s for s in seen if s.id not in known], max(0.1, 0.5 * (1 - _sum(said)))
@@ -146,12 +150,17 @@ def _explains(suspect: Suspect, others: Iterable[Suspect]) -> bool:
     return fault.effect == "down" or not said or bool(akin & said)
 
 
+def _causes(suspect: Suspect, other: Suspect) -> bool:
+    """What a check sees brings the other about, which no check sees for itself."""
+    return not other.is_seen and other.id in consult.find_fault(suspect.id).explains
+
+
 def _suspect(fault: dict[str, Any], *, is_seen: bool) -> Suspect:
     is_cited = any(item.get("line") for item in fault["evidence"])
     return Suspect(fault["id"], fault["p"], fault, is_seen, is_cited)
 
 
-def _with_rivals(suspects: list[Suspect], refuted: Sequence[str]) -> list[Suspect]:
+def _with_rivals(suspects: list[Suspect], refuted: Sequence[str], port: str) -> list[Suspect]:
     """Also what the first is often mistaken for, with little weight."""
     known = load().faults
     if not suspects or suspects[0].id not in known:
@@ -160,16 +169,16 @@ def _with_rivals(suspects: list[Suspect], refuted: Sequence[str]) -> list[Suspec
     more = [i for i in known[suspects[0].id].confused_with if i in known and i not in there]
     left = max(0.0, 1.0 - sum(s.p for s in suspects))
     p = min(_RIVAL_P, left / (len(more) + 1))
-    return suspects + [_bare(fault_id, p) for fault_id in more[:_RIVALS]]
+    return suspects + [_bare(fault_id, p, port) for fault_id in more[:_RIVALS]]
 
 
-def _bare(fault_id: str, p: float) -> Suspect:
+def _bare(fault_id: str, p: float, port: str) -> Suspect:
     """A fault that nothing points to."""
     from qwell.doctor.diagnose import Diagnosis
     from qwell.doctor.render import diagnosis_to_dict
 
     diagnosis = Diagnosis(load().faults[fault_id], 0.0, p)
-    return Suspect(fault_id, p, diagnosis_to_dict(diagnosis, "en"))
+    return Suspect(fault_id, p, diagnosis_to_dict(diagnosis, "en", port))
 
 
 def _after(suspects: list[Suspect], replies: Iterable[Reply]) -> list[Suspect]:

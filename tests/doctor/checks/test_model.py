@@ -65,6 +65,13 @@ def test_a_repository_that_is_still_to_be_fetched(make_machine: Any, status: Sta
     assert status("model.present", make_machine(model="Qwen/Qwen2.5-1.5B-Instruct")) == "skip"
 
 
+def test_an_empty_folder_lacks_no_file(status_of: Any, tmp_path: Path) -> None:
+    """A mount that brought nothing; container.model_mounted says so."""
+    folder = tmp_path / "nothing"
+    folder.mkdir()
+    assert status_of("present", folder) == "skip"  # and so do all that need it
+
+
 def test_a_pointer_of_git_lfs(status_of: Any, folder: Path) -> None:
     text = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 988097824\n"
     (folder / "model.safetensors").write_text(text, encoding="utf-8")

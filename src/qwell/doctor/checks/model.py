@@ -54,6 +54,8 @@ def present(system: System) -> Outcome:
     place = model_place(system)
     if place.path is None:
         return skipped("no model is here yet: the first start fetches one")
+    if kind_of(place.path) == "directory" and not listing(place.path):
+        return skipped("the folder is empty: see container.model_mounted", path=str(place.path))
     return passed(path=str(place.path), origin=place.origin)
 
 
