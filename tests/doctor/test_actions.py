@@ -198,6 +198,31 @@ def test_the_newest_whole_backup_takes_the_place(system: System, hands: Hands) -
     assert path.read_bytes() == b"no database" * 99
 
 
+def of_version(path: Path, version: str) -> None:
+    database(path, version)
+    connection = sqlite3.connect(path)
+    connection.execute("CREATE TABLE alembic_version (version_num)")
+    connection.execute("INSERT INTO alembic_version VALUES (?)", (version,))
+    connection.commit()
+    connection.close()
+
+
+def test_only_a_backup_that_this_version_reads_replaces_that_of_another(
+    system: System, hands: Hands
+) -> None:
+    path = system.settings.data_path / "qwell.db"
+    of_version(path, "9999")
+    facts = {"known": "0001 0002"}
+    of_version(path.with_name("qwell.db.before-9999.bak"), "9999")
+    with pytest.raises(Impossible):
+        ACTIONS["restore-database"](system, hands, facts)
+    older = path.with_name("qwell.db.before-0002.bak")
+    of_version(older, "0002")
+    os.utime(older, (0, 0))
+    ACTIONS["restore-database"](system, hands, facts)
+    assert word_in(path) == "0002"
+
+
 def test_a_whole_database_is_never_replaced(system: System, hands: Hands) -> None:
     path = system.settings.data_path / "qwell.db"
     database(path, "present")

@@ -261,13 +261,17 @@ def rotate_logs(system: System, _hands: Hands, _facts: Facts) -> Undo:
 def restore_database(system: System, _hands: Hands, facts: Facts) -> Undo:
     """Put the damaged database aside and the newest whole backup in its place.
 
-    A whole database stays, unless another version of the program made it.
+    A whole database stays, unless another version of the program made it; then only a backup
+    that this version can read helps, and the newest may be a copy of what is there.
     """
     path = system.settings.data_path / "qwell.db"
     if path.exists() and _is_whole(path) and "known" not in facts:
         raise Impossible("the database is whole")
     backups = sorted(path.parent.glob("qwell.db.before-*.bak"), key=lambda p: p.stat().st_mtime)
-    whole = [backup for backup in backups if _is_whole(backup)]
+    known = str(facts.get("known", "")).split()
+    whole = [b for b in backups if _is_whole(b) and (not known or _schema_of(b) in known)]
+    if known and not whole:
+        raise Impossible("no backup made by this version of the program is there")
     companions = [path.with_name(path.name + end) for end in ("-wal", "-shm")]
     moved = [_aside(part) for part in (path, *companions) if part.exists()]
     if whole:
@@ -281,16 +285,25 @@ def restore_database(system: System, _hands: Hands, facts: Facts) -> Undo:
 
 
 def _is_whole(path: Path) -> bool:
+    return _told_by(path, "PRAGMA quick_check(1)") == "ok"
+
+
+def _schema_of(path: Path) -> str:
+    return _told_by(path, "SELECT version_num FROM alembic_version")
+
+
+def _told_by(path: Path, query: str) -> str:
+    """The first value of the answer; empty where the file gives none."""
     import sqlite3
 
     try:
         connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
         try:
-            return bool(connection.execute("PRAGMA quick_check(1)").fetchone() == ("ok",))
+            return str((connection.execute(query).fetchone() or ("",))[0])
         finally:
             connection.close()
     except sqlite3.Error:
-        return False
+        return ""
 
 
 @action

@@ -239,11 +239,11 @@ def newer_database(patient: Patient) -> Iterator[Effect]:
     patient.save_trouble()
     with patient.stopped():
         path = patient.data / "qwell.db"
-        backup = path.with_name("qwell.db.before-9999.bak")
-        with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(backup)) as target:
-            source.backup(target)
         with closing(sqlite3.connect(path)) as connection:
             before = connection.execute("SELECT version_num FROM alembic_version").fetchone()[0]
+            backup = path.with_name(f"qwell.db.before-{before}.bak")
+            with closing(sqlite3.connect(backup)) as target:
+                connection.backup(target)
             connection.execute("UPDATE alembic_version SET version_num = '9999'")
             connection.commit()
         patient.start()
