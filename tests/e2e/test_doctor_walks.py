@@ -12,15 +12,19 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
+
+from qwell.lab.rig.models import write_folder
 
 pytestmark = pytest.mark.browser
 
@@ -32,8 +36,17 @@ LOCALES = {"zh": "zh-CN", "en": "en-US"}
 SIZE = {"width": 1280, "height": 860}
 WORDS = {
     "open": {"zh": "打开诊断", "en": "Open the diagnosis"},
+    "fixed": {"zh": "已修好", "en": "Fixed"},
     "whole": {"zh": "整个过程", "en": "The whole case"},
 }
+
+
+# of what scrolls in the page; the page itself stays where it is
+TO_THE_TOP = """it => {
+  let box = it.parentElement;
+  while (!["auto", "scroll"].includes(getComputedStyle(box).overflowY)) box = box.parentElement;
+  box.scrollTop += it.getBoundingClientRect().top - box.getBoundingClientRect().top;
+}"""
 
 
 @dataclass
@@ -54,6 +67,22 @@ class Walk:
     def open_panel(self) -> None:
         self.page.get_by_role("button", name=WORDS["open"][self.language]).click()
         self.panel.locator(".log-input").wait_for()
+
+    def say(self, text: str) -> None:
+        """Send it, and wait until it is the person's turn again."""
+        n = self.panel.locator(".heard").count()
+        self.panel.locator(".log-input textarea").fill(text)
+        self.page.keyboard.press("Enter")
+        self.panel.locator(".heard").nth(n).wait_for()
+        self.panel.locator(".card.open, .end, .outcome").last.wait_for(timeout=TURN_MS)
+
+    def expect_diagnosis(self, fault: str) -> None:
+        card = self.panel.locator(".diagnosis-card").last
+        expect(card.locator(".fault-id")).to_have_text(fault, timeout=TURN_MS)
+
+    def expect_fixed(self) -> None:
+        end = self.panel.locator(".end.fixed").last
+        expect(end).to_contain_text(WORDS["fixed"][self.language], timeout=TURN_MS)
 
     def step(self, told: str) -> None:
         """What happened, with a picture of what is seen now."""
@@ -108,6 +137,88 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+LOG_OF_THE_WORKED_CASE = """\
+GET http://127.0.0.1:8000/ net::ERR_CONNECTION_REFUSED
+INFO:     Started server process [1]
+Traceback (most recent call last):
+  File "/app/main.py", line 21, in <module>
+    model = AutoModelForCausalLM.from_pretrained("./model")
+OSError: Can't load the configuration of './model'. Make sure './model' is the correct path to a \
+directory containing a config.json file
+"""
+
+
+@pytest.fixture
+def folder_of_an_app() -> Iterator[Path]:
+    """Its name is read in the pictures."""
+    with tempfile.TemporaryDirectory(prefix="app-") as folder:
+        yield Path(folder)
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_the_worked_case(
+    begin: Begin,
+    folder_of_an_app: Path,
+    request: pytest.FixtureRequest,
+    language: Language,
+) -> None:
+    """A blank page, a refused connection, a folder that is empty because nothing was mounted."""
+    folder = folder_of_an_app
+    model, port = folder / "model", _free_port()
+    model.mkdir()
+    url = f"http://127.0.0.1:{port}"
+    options = (f"--model={model}", f"--port={port}", f"--data-dir={folder}", "--preflight=off")
+    server = _serving(folder, options)
+    try:
+        _wait_for(f"{url}/health")
+        walk = _walk_to_the_remedy(begin, url, language)
+        server.terminate()
+        server.wait(timeout=20)
+        _mount(model, request)
+        server = _serving(folder, options)  # `docker run` makes a new container
+        _wait_for(f"{url}/ready")
+        walk.expect_fixed()
+        walk.panel.locator(".end.fixed").last.scroll_into_view_if_needed()
+        walk.step({"zh": "模型来了，检查变绿", "en": "The model is there: green"}[language])
+        _chat(walk)
+        walk.end()
+    finally:
+        server.terminate()
+        server.wait(timeout=20)
+
+
+def _mount(model: Path, request: pytest.FixtureRequest) -> None:
+    """What a mount brings: a tiny model of random weights; the real one where people look on."""
+    if IS_RECORDED:
+        real: Path = request.getfixturevalue("real_gguf")
+        (model / real.name).symlink_to(real)
+    else:
+        write_folder(model)
+
+
+def _walk_to_the_remedy(begin: Begin, url: str, language: Language) -> Walk:
+    title = {"zh": "页面空白：模型目录是空的", "en": "A blank page: the model's folder is empty"}
+    walk = begin(url, "worked-case", language, title[language])
+    tells = {"zh": "页面空白，日志：", "en": "The page is blank. The log:"}[language]
+    walk.say(f"{tells}\n{LOG_OF_THE_WORKED_CASE}")
+    expect(walk.panel.locator(".pasted .telling").last).to_contain_text("Can't load the config")
+    walk.panel.locator(".heard").first.evaluate(TO_THE_TOP)
+    walk.step({"zh": "说出症状，贴日志", "en": "Tell the symptom, paste the log"}[language])
+    walk.expect_diagnosis("model-dir-not-mounted")
+    remedy = walk.panel.locator(".card.remedy").last
+    expect(remedy).to_contain_text(f"-p {urlsplit(url).port}:8000")
+    expect(walk.panel).not_to_contain_text("qwell pull")
+    walk.panel.locator(".diagnosis-card").last.evaluate(TO_THE_TOP)
+    walk.step({"zh": "目录是空的：要挂载", "en": "The folder is empty: mount it"}[language])
+    return walk
+
+
+def _serving(folder: Path, options: Sequence[str]) -> subprocess.Popen[bytes]:
+    with (folder / "serve.log").open("ab") as log:
+        command = [sys.executable, "-m", "qwell", "serve", *options]
+        return subprocess.Popen(command, stdout=log, stderr=log)
+
+
 @pytest.mark.parametrize("language", ["zh", "en"])
 def test_a_server_that_is_gone(begin: Begin, tmp_path: Path, language: Language) -> None:
     """The page alone says where to look and with which command, and notices when it is back."""
@@ -144,6 +255,14 @@ def test_a_server_that_is_gone(begin: Begin, tmp_path: Path, language: Language)
     finally:
         server.terminate()
         server.wait(timeout=20)
+
+
+def _chat(walk: Walk) -> None:
+    """An answer, from the model that has come."""
+    walk.page.locator(".composer textarea").first.fill("你好" if walk.language == "zh" else "Hello")
+    walk.page.keyboard.press("Enter")
+    walk.page.locator(".measurements").wait_for()
+    walk.step({"zh": "真的在回答", "en": "It really answers"}[walk.language])
 
 
 def _wait_for(url: str) -> None:
