@@ -78,8 +78,11 @@ def test_noise_is_damage_and_no_crash(
 ) -> None:
     path = tmp_path_factory.mktemp("noise") / "m.safetensors"
     path.write_bytes(noise)
-    with pytest.raises(Damaged):
-        read_header(path)
+    try:
+        promised = read_header(path).bytes_needed
+    except Damaged:
+        return
+    assert promised > len(noise)  # the magic number of a GGUF file, and nothing behind it
 
 
 def test_a_safetensors_head(tmp_path: Path) -> None:
