@@ -115,3 +115,5 @@ def test_the_visit_after_an_upgrade_shows_the_new_page(visit: Any, tmp_path: Pat
         expect(toast).to_contain_text("A new version of this page is here.")
         toast.get_by_role("button", name="Reload").click()
         expect(seen.page).to_have_title("new page")
+        for page in (seen.page, other):
+            page.goto("about:blank")  # nobody asks a server that is about to go

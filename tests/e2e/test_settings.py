@@ -38,6 +38,7 @@ class Asked:
 
 
 def opened(page: Page, tab: str) -> Locator:
+    page.locator("textarea").first.wait_for()  # before that nobody listens to keys
     page.keyboard.press("Control+,")
     dialog = page.get_by_role("dialog", name="Settings")
     dialog.get_by_role("tab", name=tab).click()
