@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from qwell.cli.doctor import system_of
+from qwell.cli.given_text import given_text
 from qwell.cli.language import preferred, writes_utf8
 from qwell.doctor.finding import Finding
 from qwell.errors import QwellError
@@ -45,18 +45,11 @@ def _bundle(name: str) -> tuple[str, Sequence[Finding]] | None:
 
 
 def _text(name: str) -> str:
-    """The file's content, or standard input for a dash; bytes that are no UTF-8 are replaced."""
-    if name == "-":
-        return sys.stdin.buffer.read().decode("utf-8", errors="replace")
-    try:
-        return Path(name).read_text(encoding="utf-8", errors="replace")
-    except OSError as error:
-        raise QwellError(
-            "permission-denied" if isinstance(error, PermissionError) else "file-missing",
-            found=f"{name}: {error.strerror or error}",
-            expected="a file with a symptom, a log, or both, or a bundle; - for standard input",
-            fix="docker logs CONTAINER 2>&1 | qwell diagnose -",
-        ) from error
+    return given_text(
+        name,
+        expected="a file with a symptom, a log, or both, or a bundle; - for standard input",
+        fix="docker logs CONTAINER 2>&1 | qwell diagnose -",
+    )
 
 
 def _live(options: argparse.Namespace) -> Sequence[Finding]:

@@ -10,14 +10,13 @@ import argparse
 import json
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, cast
 
 from qwell.cli.doctor import system_of
+from qwell.cli.given_text import given_text
 from qwell.cli.language import Language, preferred, writes_utf8
 from qwell.cli.support_desk import Desk, Event, LocalDesk, ServerDesk
 from qwell.cli.support_view import View, choices_of, word
-from qwell.errors import QwellError
 
 _FINAL = ("fixed", "no_fault", "handed_over")
 _AGREE = ("y", "yes", "是", "好", "好的", "执行")
@@ -130,18 +129,11 @@ class _Talk:
 
 
 def _text(name: str) -> str:
-    """The file's content, or standard input for a dash."""
-    if name == "-":
-        return sys.stdin.buffer.read().decode("utf-8", errors="replace")
-    try:
-        return Path(name).read_text(encoding="utf-8", errors="replace")
-    except OSError as error:
-        raise QwellError(
-            "permission-denied" if isinstance(error, PermissionError) else "file-missing",
-            found=f"{name}: {error.strerror or error}",
-            expected="a file with a symptom, a log, or both; - for standard input",
-            fix="docker logs CONTAINER > log.txt 2>&1; qwell support log.txt",
-        ) from error
+    return given_text(
+        name,
+        expected="a file with a symptom, a log, or both; - for standard input",
+        fix="docker logs CONTAINER > log.txt 2>&1; qwell support log.txt",
+    )
 
 
 def _line(prompt: str) -> str | None:
