@@ -172,6 +172,25 @@ def test_a_database_of_another_version(machine: Any, status: Status, database: P
     assert status("api.database_schema", machine) == "fail"
 
 
+def test_a_database_at_its_first_start_has_no_tables_yet(
+    machine: Any, status: Status, database: Path
+) -> None:
+    with sqlite3.connect(database) as connection:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("DROP TABLE alembic_version")
+    connection.close()
+    assert status("api.database_schema", machine) == "skip"
+
+
+def test_tables_without_a_version_are_not_ours(
+    machine: Any, status: Status, database: Path
+) -> None:
+    with sqlite3.connect(database) as connection:
+        connection.execute("ALTER TABLE alembic_version RENAME TO notes")
+    connection.close()
+    assert status("api.database_schema", machine) == "fail"
+
+
 def test_a_database_that_somebody_holds(machine: Any, status: Status, database: Path) -> None:
     holder = sqlite3.connect(database, isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")

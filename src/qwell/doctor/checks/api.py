@@ -259,6 +259,7 @@ def validates(system: System) -> Outcome:
 # ---- what is saved
 
 _DATABASE = "qwell.db"
+_HELD_S = 4.0  # longer than a first start takes to make the tables, on a busy machine too
 
 
 def database_file(system: System) -> Path | None:
@@ -306,7 +307,7 @@ def database_free(system: System) -> Outcome:
         return skipped("no database is here yet")
     import sqlite3
 
-    connection = sqlite3.connect(path, timeout=2.0, isolation_level=None)
+    connection = sqlite3.connect(path, timeout=_HELD_S, isolation_level=None)
     try:
         connection.execute("BEGIN IMMEDIATE")  # waits for the writer, if there is one
         connection.execute("ROLLBACK")
@@ -329,6 +330,8 @@ def database_schema(system: System) -> Outcome:
     import sqlite3
 
     try:
+        if not _ask(path, "SELECT count(*) FROM sqlite_master"):
+            return skipped("no table is in it yet", path=str(path))  # its first start makes them
         have = str(_ask(path, "SELECT version_num FROM alembic_version"))
     except sqlite3.Error as error:
         return failed(
