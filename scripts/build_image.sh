@@ -14,18 +14,9 @@ find_builder() {
     return 1
 }
 
-# what setuptools-scm would say, which needs git and a history; empty where there is none
-version_of_checkout() {
-    tagged=$(git describe --tags --long --match 'v[0-9]*' 2>/dev/null || true)
-    case "$tagged" in
-    v*-0-g*) echo "$tagged" | sed 's/^v//; s/-0-g.*//' ;;
-    v*) echo "$tagged" | sed 's/^v//; s/-\([0-9]*\)-\(g.*\)/.post\1+\2/' ;;
-    *) git log -1 --format="0.1.1.dev$(git rev-list --count HEAD)+g%h" 2>/dev/null || true ;;
-    esac
-}
-
 builder=${BUILDER:-$(find_builder)}
-version=${VERSION:-$(version_of_checkout)}
+# what setuptools-scm would say, which needs git and a history inside the build
+version=${VERSION:-$(python3 src/qwell/checkout.py)}
 revision=$(git rev-parse HEAD 2>/dev/null || true)
 format=""
 if [ "$builder" != docker ]; then

@@ -9,4 +9,6 @@ __all__ = ["__version__"]
 try:
     from qwell._version import __version__  # written when the package is built
 except ModuleNotFoundError:  # a source tree that runs without having been built
-    __version__ = "0+unknown"
+    from qwell.checkout import version
+
+    __version__ = version()
