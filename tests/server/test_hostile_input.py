@@ -7,7 +7,6 @@ import asyncio
 import gzip
 import json
 import logging
-from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -254,16 +253,3 @@ async def test_a_body_that_stops_coming_is_given_up(make_app: Any, served: Any) 
         status = await asyncio.wait_for(reader.readline(), 10)
         writer.close()
     assert b" 408 " in status
-
-
-async def test_connections_are_bounded(
-    make_app: Any, served: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("qwell.server.listen.MAX_CONNECTIONS", 3)
-    async with served(make_app()) as url, AsyncExitStack() as idle:
-        near = urlsplit(url)
-        for _ in range(3):
-            _, writer = await asyncio.open_connection(near.hostname, near.port)
-            idle.callback(writer.close)
-        async with httpx.AsyncClient() as client:
-            assert (await client.get(f"{url}/health")).status_code == 503

@@ -28,7 +28,7 @@ def url_lines(settings: Settings, port: int) -> list[str]:
 
 def bound_lines(settings: Settings) -> list[str]:
     """Every limit that a request can meet, and where the log is."""
-    from qwell.server.listen import MAX_CONNECTIONS
+    from qwell.server.connections import MAX_CONNECTIONS
 
     limits = [
         f"{settings.max_queue} may wait",

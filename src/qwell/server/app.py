@@ -43,6 +43,7 @@ from qwell.server.admission import Admission
 from qwell.server.api_key import ApiKey
 from qwell.server.body_limit import BodyLimit
 from qwell.server.canary import Canary
+from qwell.server.connections import ConnectionLimit
 from qwell.server.cors import OriginCheck
 from qwell.server.doctor_room import DoctorRoom
 from qwell.server.exposition import Gauge
@@ -140,6 +141,7 @@ def _middleware(settings: Settings, counted: Metrics) -> list[Middleware]:
         Middleware(ProxyHeadersMiddleware, trusted_hosts=checked(settings.trusted_proxy)),
         Middleware(RequestLog, metrics=counted),
         Middleware(SecurityHeaders),
+        Middleware(ConnectionLimit),
         Middleware(HostCheck, names=own_names(settings.host, settings.cors_origin)),
         Middleware(OriginCheck, origins=settings.cors_origin),
         Middleware(ApiKey, ring=KeyRing(settings.api_key, settings.api_key_file)),

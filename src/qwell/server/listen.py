@@ -8,14 +8,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+import time
 
 import uvicorn
 from fastapi import FastAPI
 
 from qwell.config import Settings
+from qwell.server.connections import Patience
 from qwell.server.streams import Streams
 
-MAX_CONNECTIONS = 512  # more get 503 at once: files must be left for the worker and the store
 log = logging.getLogger("qwell.server")
 
 
@@ -29,6 +30,12 @@ class DrainingServer(uvicorn.Server):
         super().__init__(config)
         self._app = app
         self._drain_s = drain_s
+        connections = app.state.connections = self.server_state.connections
+        self._patience = Patience(connections, time.monotonic)
+
+    async def on_tick(self, counter: int) -> bool:
+        self._patience.look()
+        return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         await self._drain(self._app.state.streams)
@@ -61,7 +68,6 @@ def make_server(app: FastAPI, *, drain_s: float | None = None) -> DrainingServer
         log_level="warning",  # what it says at info, our own lines say with a request id
         access_log=False,
         server_header=False,
-        limit_concurrency=MAX_CONNECTIONS,
         timeout_graceful_shutdown=5,
     )
     return DrainingServer(config, app, settings.drain_timeout_s if drain_s is None else drain_s)
