@@ -23,6 +23,7 @@ HEAD = (
 )
 BODIES = ("ChatIn", "ConversationIn", "ChangeIn")
 EVENTS = (core.Queued, core.Loading, core.Prefill, core.Delta, core.Notice, core.Done, core.Failed)
+_RARE = ("logprobs", "tool_calls", "stop", "retry_after_s")
 _SIMPLE = {"string": "string", "integer": "number", "number": "number", "boolean": "boolean"}
 
 Schema = Mapping[str, Any]
@@ -74,7 +75,7 @@ def _interface(name: str, schema: Schema, *, is_sent: bool) -> str:
 
 
 def _may_be_absent(key: str, required: set[str], *, is_sent: bool) -> bool:
-    return key not in required if is_sent else key in ("logprobs", "tool_calls", "stop")
+    return key not in required if is_sent else key in _RARE
 
 
 def _type(schema: Schema) -> str:

@@ -182,7 +182,7 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The other terminal event. code is a fault id."""
+    """The other terminal event. code is a fault id; retry_after_s: when a new try makes sense."""
 
     type: ClassVar[str] = "error"
     code: str = ""
@@ -190,6 +190,7 @@ class Failed:
     cause: str = ""
     fix: str = ""
     request_id: str = ""
+    retry_after_s: float | None = None
 
 
 Event = Queued | Loading | Prefill | Delta | Tokens | Notice | Done | Failed
@@ -208,7 +209,7 @@ def event_to_dict(event: Event) -> dict[str, Any]:
     body = {name: getattr(event, name) for name in _FIELDS[type(event)]}
     if isinstance(event, Done):
         body |= {"usage": asdict(event.usage), "timings": asdict(event.timings)}
-    for rare in ("logprobs", "tool_calls", "stop"):
+    for rare in ("logprobs", "tool_calls", "stop", "retry_after_s"):
         if not body.get(rare, True):
             del body[rare]
     return {"type": event.type, **body}

@@ -113,6 +113,15 @@ async def test_an_unknown_stream_is_an_error_event(make_app: Any, served: Any) -
         assert (await receive(socket))["code"] == "stream-unknown"
 
 
+async def test_a_refusal_says_when_to_come_back(make_app: Any, served: Any, question: Any) -> None:
+    async with served(make_app(rate_limit=1)) as url, socket_to(url) as socket:
+        for _ in range(2):
+            await send(socket, op="chat", **question)
+            *_, last = await receive_all(socket)
+    assert last["code"] == "rate-limited"
+    assert 0 < last["retry_after_s"] <= 60
+
+
 async def test_silence_is_filled_with_pings(
     make_app: Any, served: Any, worker: Any, question: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -51,6 +51,7 @@ async def test_a_worker_that_breaks_off_ends_the_log_with_an_error(worker: Any) 
     assert isinstance(events[-1], Failed)
     assert events[-1].request_id == "r1"
     assert events[-1].title
+    assert events[-1].retry_after_s == 2  # a worker is replaced in about that time
 
 
 async def test_a_worker_that_raises_ends_the_log_with_an_error(

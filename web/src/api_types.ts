@@ -102,4 +102,5 @@ export interface FailedEvent {
   cause: string;
   fix: string;
   request_id: string;
+  retry_after_s?: number | null;
 }

@@ -155,8 +155,8 @@ export function receive(answer: Answer, event: StreamEvent): Answer {
       return { ...answer, progress: { name: "done", reason, usage, timings } };
     }
     case "error": {
-      const { code, title, cause, fix, request_id } = event;
-      return { ...answer, progress: { name: "failed", failure: { code, title, cause, fix, request_id } } };
+      const { type: _, seq: __, stream: ___, ...reason } = event;
+      return { ...answer, progress: { name: "failed", failure: reason } };
     }
   }
 }

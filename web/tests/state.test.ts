@@ -211,3 +211,10 @@ test("a conversation keeps what it was begun with, and what it is told later", (
   expect(play(first).conversations[0]?.settings).toEqual(settings);
   expect(play(first, { type: "tuned", id: "c", settings: other }).conversations[0]?.settings).toEqual(other);
 });
+
+test("a failure that asks for patience keeps how long", () => {
+  const error: StreamEvent = { seq: 1, type: "error", ...failure("request-queueing", { retry_after_s: 4 }) };
+  expect(lastAnswer(play(asked("hi"), received("a1", error))).progress).toMatchObject({
+    failure: { code: "request-queueing", retry_after_s: 4 },
+  });
+});

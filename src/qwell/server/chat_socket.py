@@ -20,7 +20,7 @@ from qwell.core import Failed, event_to_dict
 from qwell.errors import QwellError
 from qwell.server import sse
 from qwell.server.chat import RESUME_GRACE_S, unknown_stream
-from qwell.server.problem import request_id_of, title
+from qwell.server.problem import patience_s, request_id_of, title
 from qwell.server.recording import open_answer
 from qwell.server.schemas import (
     ChatFrame,
@@ -132,6 +132,7 @@ class _Conversation:
             cause=error.found,
             fix=error.fix,
             request_id=request_id_of(self._socket.scope),
+            retry_after_s=patience_s(error.fault, error.retry_after_s),
         )
         body: dict[str, Any] = {"seq": 0, **event_to_dict(event)}
         await self._socket.send_text(json.dumps(body, ensure_ascii=False))

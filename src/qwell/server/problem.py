@@ -36,6 +36,7 @@ _STATUS = {
     "conversation-conflict": 409,
     "conversation-too-long": 409,
     "body-incomplete": 408,
+    "request-incomplete": 408,
     "proxy-body-too-large": 413,
     "body-too-large": 413,
     "body-encoded": 415,
@@ -65,9 +66,14 @@ def status_of(fault: str) -> int:
     return _STATUS.get(fault, 503)
 
 
+def patience_s(fault: str, known_s: float | None = None) -> float | None:
+    """When trying again makes sense; None where waiting is no help."""
+    return _RETRY_AFTER.get(fault) if known_s is None else known_s
+
+
 def headers_of(fault: str, retry_after_s: float | None = None) -> dict[str, str]:
     """Retry-After is in whole seconds, at least one."""
-    wait_s = _RETRY_AFTER.get(fault) if retry_after_s is None else retry_after_s
+    wait_s = patience_s(fault, retry_after_s)
     headers = {} if wait_s is None else {"Retry-After": str(max(1, math.ceil(wait_s)))}
     return headers | ({"WWW-Authenticate": "Bearer"} if fault == "auth-missing" else {})
 
@@ -99,7 +105,7 @@ def problem_of(failed: Failed, request_id: str) -> JSONResponse:
         "fix": failed.fix,
         "request_id": request_id,
     }
-    headers = headers_of(failed.code)
+    headers = headers_of(failed.code, failed.retry_after_s)
     return JSONResponse(body, status_of(failed.code), headers=headers, media_type=MEDIA_TYPE)
 
 

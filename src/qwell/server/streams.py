@@ -22,7 +22,7 @@ from qwell.errors import QwellError
 from qwell.server import caller
 from qwell.server.admission import Admission
 from qwell.server.metrics import Metrics
-from qwell.server.problem import title
+from qwell.server.problem import patience_s, title
 from qwell.server.worker_protocol import Worker
 
 PAUSE_AFTER_S = 0.1  # without a reader; between two long-polls nobody reads for a moment
@@ -243,7 +243,10 @@ class Stream:
             return
         if isinstance(event, Failed):
             event = replace(
-                event, title=event.title or title(event.code), request_id=self.request.id
+                event,
+                title=event.title or title(event.code),
+                request_id=self.request.id,
+                retry_after_s=patience_s(event.code, event.retry_after_s),
             )
         seq = len(self.entries)
         body = {"seq": seq, **event_to_dict(event), **extra}
@@ -399,7 +402,7 @@ def _said(stream: Stream) -> dict[str, Any]:
 
 def _failure(error: QwellError) -> Failed:
     cause = f"{error.found} (expected: {error.expected})"
-    return Failed(code=error.fault, cause=cause, fix=error.fix)
+    return Failed(code=error.fault, cause=cause, fix=error.fix, retry_after_s=error.retry_after_s)
 
 
 def _broken() -> Failed:

@@ -7,9 +7,7 @@ export type Usage = Omit<api.Usage, "dropped_tokens">;
 export type Timings = api.Timings;
 
 /** A fault id and what to do about it. Texts are empty when the page itself noticed the fault. */
-export interface Failure extends api.FailedEvent {
-  retry_after_s?: number; // when trying again makes sense
-}
+export type Failure = api.FailedEvent;
 
 export type Notice = api.NoticeEvent;
 
