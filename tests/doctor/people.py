@@ -53,6 +53,9 @@ class Away:
     def undo(self, remedy: str) -> bool:
         return False
 
+    def reload(self) -> None:
+        raise AssertionError("no server is there")
+
 
 @dataclass
 class Ward:
@@ -64,6 +67,7 @@ class Ward:
     treated: list[str] = field(default_factory=list)
     taken_back: list[str] = field(default_factory=list)
     on_look: Callable[[], None] = lambda: None
+    on_reload: Callable[[], None] = lambda: None
 
     def examine(self, names: Sequence[str], watch: Watch) -> list[Finding]:
         self.on_look()
@@ -86,6 +90,9 @@ class Ward:
     def undo(self, remedy: str) -> bool:
         self.taken_back.append(remedy)
         return remedy in self.treated
+
+    def reload(self) -> None:
+        self.on_reload()
 
 
 def healthy(name: str) -> Finding:

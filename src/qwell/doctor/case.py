@@ -100,8 +100,8 @@ class Trial:
 class Case:
     """texts: what was typed or pasted, redacted. findings: the last of each check, by its id.
 
-    question: the one that is open; remedy: the one that waits, of `fault`. refuted: faults that
-    a cure without effect, or the person, ruled out.
+    question: the one that is open; remedy: the one that waits, of `fault`, and awaited: checks
+    that have to pass then. refuted: faults that a cure without effect, or the person, ruled out.
     """
 
     id: str
@@ -120,6 +120,7 @@ class Case:
     refuted: list[str] = field(default_factory=list)
     question: Question | None = None
     remedy: str = ""
+    awaited: list[str] = field(default_factory=list)
     fault: str = ""
     n_named: int = 0
     verified_by: Verifier = ""

@@ -58,3 +58,6 @@ class LocalClinic:
             return False
         self._journal.note("undone", "", remedy, because="a person wanted it back")
         return True
+
+    def reload(self) -> None:
+        self._hands.restart_worker({})

@@ -6,11 +6,11 @@ check can see it, the person. Knows nothing of how the fault was found.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from qwell.doctor import consult
-from qwell.doctor.actions import ACTIONS
+from qwell.doctor.actions import ACTIONS, Impossible
 from qwell.doctor.case import Trial, Verifier
 from qwell.doctor.fault import Fault, Remedy
 from qwell.doctor.finding import Finding, Status
@@ -19,7 +19,10 @@ from qwell.doctor.scene import Scene, is_wrong
 from qwell.doctor.suspects import Suspect
 
 CHAT = "api.terminal_event"  # a real streamed conversation
-_SAY_WHY = ("engine.accepts_model", "api.ready")  # which fault keeps the server from answering
+LOADS = "engine.accepts_model"
+_SAY_WHY = (LOADS, "api.ready")  # which fault keeps the server from answering
+_LOADING = (LOADS, "engine.loaded", "api.ready")
+_UNTOLD = (Status.SKIP, Status.ERROR)  # a check that could not look
 _HOLD = 2  # looks in a row in which everything passes
 MAX_WATCHES = 40
 
@@ -62,6 +65,7 @@ class Cure:
         fault = consult.find_fault(suspect.id)
         is_ours = self._can_do(fault, remedy)
         self._case.fault, self._case.remedy = fault.id, remedy.id
+        self._case.awaited = self._awaited(fault)
         is_seen = bool(self._wrong_checks(fault))
         self._scene.say("consent" if is_ours else "manual" if is_seen else "manual_unseen")
         self._scene.event(
@@ -77,7 +81,9 @@ class Cure:
             self._wait_for_person()
 
     def _wait_for_person(self) -> None:
-        self._case.question = ask_outcome()
+        refused = self._case.findings.get(LOADS)
+        can_reload = refused is not None and is_wrong(refused)
+        self._case.question = ask_outcome(can_reload=can_reload)
         self._scene.event("ask", **self._case.question.to_dict(), suggested=None)
         self._scene.end("watching")
 
@@ -102,18 +108,30 @@ class Cure:
         if done.result in ("fixed", "nothing-to-fix"):
             for finding in done.findings:
                 self._scene.show(finding, "verify")
-            if self._chats():
-                return self._fixed("checks")
-            self._scene.say("still_wrong")
-            return False
+            return self._proven()
         known = {"undone": "treated_undone", "failed": "treated_failed"}
         self._scene.say(known.get(done.result, "treated_refused"))
         return False
 
-    def _chats(self) -> bool:
-        """A real conversation goes through, where a server is there to have one with."""
+    def _proven(self) -> bool:
+        """The fault's own checks pass: a real conversation is the proof. True: the turn ended.
+
+        Where none can be held yet, the person is told so, and the fault is not called fixed.
+        """
+        status = self._chat()
+        if status is Status.PASS:
+            return self._fixed("checks")
+        if status in _UNTOLD:
+            self._scene.say("chat_untried")
+            self._wait_for_person()
+            return True
+        self._scene.say("still_wrong")
+        return False
+
+    def _chat(self) -> Status:
+        """How a real conversation with the server goes; skip where none can be held."""
         found = {finding.check: finding for finding in self._scene.look([CHAT], "verify")}
-        return CHAT not in found or not is_wrong(found[CHAT])
+        return found[CHAT].status if CHAT in found else Status.SKIP
 
     def _pending(self) -> tuple[Fault, Remedy]:
         fault = consult.find_fault(self._case.fault)
@@ -133,8 +151,7 @@ class Cure:
 
     def watch(self) -> bool:
         """Look until the checks that saw the fault pass, for a while. True: fixed, turn ended."""
-        fault, _ = self._pending()
-        names = self._awaited(fault)
+        names = self._case.awaited
         self._case.watches += 1
         self._scene.say("waiting")
         if not names or self._case.watches > MAX_WATCHES:
@@ -144,12 +161,51 @@ class Cure:
             found = self._scene.clinic.examine(names, lambda _: None)
             last = self._tell_changes(found, last)
             held = held + 1 if _all_pass(found, names) else 0
-            if held >= _HOLD:
+            if held >= _HOLD or _another(found, self._case.fault):
                 self._case.take(found)
-                return self._chats() and self._fixed("checks")
+                if self.names_another:
+                    return False
+                if (status := self._chat()) not in _UNTOLD:
+                    return status is Status.PASS and self._fixed("checks")
+                held = 0
             if self._scene.cancelled.wait(patience.look_s):
                 break
         return False
+
+    @property
+    def names_another(self) -> bool:
+        """The server refuses the model for another reason than the one that is being cured."""
+        return _another(self._case.findings.values(), self._case.fault)
+
+    def is_overcome(self) -> None:
+        """What was named is no longer what keeps the server from answering."""
+        self._case.refuted.append(self._case.fault)
+        self._scene.say("another")
+
+    def reload(self) -> bool:
+        """Let the server load the model again, and see whether it does. True: the turn ended."""
+        self._scene.say("reloading")
+        try:
+            self._scene.clinic.reload()
+        except Impossible as error:
+            self._scene.say("cannot_reload", because=str(error))
+            return False
+        self._follow_loading()
+        if self.names_another:
+            return False
+        return self.check_word()
+
+    def _follow_loading(self) -> None:
+        """Until the model is loaded or refused."""
+        patience, last = self._scene.patience, dict[str, Status]()
+        for _ in range(max(1, round(patience.watch_s / max(patience.reload_look_s, 0.001)))):
+            found = self._scene.clinic.examine(_LOADING, lambda _: None)
+            last = self._tell_changes(found, last)
+            if _all_pass(found, _LOADING) or last.get(LOADS) is Status.FAIL:
+                break
+            if self._scene.cancelled.wait(patience.reload_look_s):
+                break
+        self._case.take(found)
 
     def _tell_changes(self, found: Sequence[Finding], last: dict[str, Status]) -> dict[str, Status]:
         for finding in found:
@@ -163,19 +219,18 @@ class Cure:
 
     def check_word(self) -> bool:
         """The person says that it works. True: fixed, turn ended."""
-        fault, _ = self._pending()
-        names = self._awaited(fault)
+        fault, names = self._case.fault, self._case.awaited
         if not names:
             return self._fixed("person")
         self._scene.say("verifying")
         found = self._scene.look([*names, CHAT], "verify")
-        if _all_pass(found, names) and not any(is_wrong(f) for f in found):
+        if _all_pass(found, [*names, CHAT]):
             return self._fixed("checks")
-        if any(
-            trial.result == "claimed" and trial.fault == fault.id for trial in self._case.trials
-        ):
+        if _all_pass(found, names) and not any(is_wrong(f) for f in found):
+            return self._fixed("person")  # no conversation could be held here
+        if any(trial.result == "claimed" and trial.fault == fault for trial in self._case.trials):
             return self._fixed("person")  # said twice: they know something that no check sees
-        self._case.trials.append(Trial(fault.id, "", "claimed"))
+        self._case.trials.append(Trial(fault, "", "claimed"))
         self._scene.say("still_wrong")
         return False
 
@@ -209,3 +264,8 @@ def _shown(suspect: Suspect, remedy: Remedy) -> dict[str, Any]:
 def _all_pass(found: Sequence[Finding], names: Sequence[str]) -> bool:
     passed = {finding.check for finding in found if finding.status is Status.PASS}
     return bool(names) and set(names) <= passed
+
+
+def _another(found: Iterable[Finding], fault_id: str) -> bool:
+    refusals = [f for f in found if f.check == LOADS and is_wrong(f)]
+    return any(f.facts().get("fault") not in (fault_id, "", None) for f in refusals)

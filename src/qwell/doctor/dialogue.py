@@ -113,13 +113,15 @@ class Dialogue:
             self._on_words(said, text)
 
     def _on_outcome(self, said: Said, text: str) -> None:
-        word = said.choice or _plain(text)
-        if word == "watch":
-            if not self._cure.watch():
-                self._cure.keep_waiting()
-        elif word == "works":
-            if not self._cure.check_word():
-                self._cure.keep_waiting()
+        word = said.choice or chosen(text, self._case.question or ask_outcome())
+        ways = {
+            "watch": self._cure.watch,
+            "works": self._cure.check_word,
+            "retry": self._cure.reload,
+        }
+        if word in ways:
+            if not ways[word]():
+                self._wait_or_go_on()
         elif word == "still_broken":
             self._cure.did_not_help()
             self._go_on()
@@ -129,6 +131,15 @@ class Dialogue:
         else:
             self._case.question = None
             self._on_words(said, text)
+
+    def _wait_or_go_on(self) -> None:
+        """The person's step goes on, unless it has brought up the next trouble."""
+        if self._cure.names_another:
+            self._cure.is_overcome()
+            self._scene.look([*self._case.findings])  # what was seen before is of the past
+            self._go_on()
+        else:
+            self._cure.keep_waiting()
 
     def _reopen(self, said: Said, text: str) -> None:
         """It came back: what fixed it counts as tried."""
@@ -355,7 +366,7 @@ def choices_now(case: Case) -> tuple[str, ...]:
         case "awaiting_consent":
             return ("decline",)
         case "watching":
-            return ("watch", *ask_outcome().choice_ids)
+            return ("watch", *(case.question or ask_outcome()).choice_ids)
         case "fixed":
             return ("undo",)
         case _:

@@ -56,6 +56,19 @@ _WORDS: dict[str, Bilingual] = {
     ),
     "verifying": Bilingual("正在验证。", "Verifying."),
     "still_wrong": Bilingual("检查还没有通过。", "The checks do not pass yet."),
+    "chat_untried": Bilingual(
+        "这个故障的检查通过了，但现在还不能真的对话一次，所以不算修好；服务能回答后我会再验证。",
+        "The checks of this fault pass, but no real conversation can be held yet, so I do not call "
+        "it fixed; I verify again once the server can answer.",
+    ),
+    "reloading": Bilingual("正在让服务重新加载模型。", "The server loads the model again."),
+    "cannot_reload": Bilingual(
+        "这里不能让服务重新加载：{because}", "It cannot be loaded again from here: {because}"
+    ),
+    "another": Bilingual(
+        "这一步有效，但服务现在报告了另一个问题。",
+        "That step worked, but the server now names another trouble.",
+    ),
     "fixed": Bilingual("已修好：检查都通过了。", "Fixed: the checks pass."),
     "fixed_person": Bilingual(
         "好的，按您说的记为已解决；这里没有检查能看到它。",

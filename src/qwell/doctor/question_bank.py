@@ -105,9 +105,12 @@ def ask_closest(faults: Sequence[Fault]) -> Question:
     return Question(CLOSEST + ",".join(ids), text, (*choices, none, _YES_NO[2]), ids)
 
 
-def ask_outcome() -> Question:
+def ask_outcome(*, can_reload: bool = False) -> Question:
+    """can_reload: the server has given up loading its model, and can be told to try again."""
     text = Bilingual("现在好了吗？", "Does it work now?")
+    retry = Choice("retry", Bilingual("做完了，重新加载模型", "Done: load the model again"))
     choices = (
+        *((retry,) if can_reload else ()),
         Choice("works", Bilingual("好了", "It works now")),
         Choice("still_broken", Bilingual("还是不行", "Still broken")),
         Choice("decline", Bilingual("不做这一步", "I will not do this")),

@@ -46,13 +46,20 @@ class Clinic(Protocol):
     def undo(self, remedy: str) -> bool:
         """Take back what `treat` of this remedy did; False when it cannot."""
 
+    def reload(self) -> None:
+        """Have the server load its model again. Raises Impossible where no server is led."""
+
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """look_s: between two looks while a person does something; watch_s: until one turn ends."""
+    """look_s: between two looks while a person does something; watch_s: until one turn ends.
+
+    reload_look_s: the same while the server loads its model.
+    """
 
     look_s: float = 3.0
     watch_s: float = 120.0
+    reload_look_s: float = 0.5
 
 
 @dataclass

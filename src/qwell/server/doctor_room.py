@@ -19,6 +19,7 @@ from qwell.doctor.incident import Incidents
 from qwell.doctor.journal import Journal
 from qwell.doctor.system import System
 from qwell.server.monitors import Monitors
+from qwell.server.second_try import SecondTry
 from qwell.server.self_view import SelfView
 from qwell.server.streams import Streams
 from qwell.server.worker_protocol import Worker
@@ -50,9 +51,18 @@ class DoctorRoom:
 
     @asynccontextmanager
     async def watching(self) -> AsyncIterator[None]:
-        """While the block runs, monitors open and close incidents."""
-        async with Monitors(self.view, self.incidents, _fault_of).running():
-            yield
+        """While the block runs, monitors open and close incidents, and a mended model is loaded."""
+        looking = asyncio.create_task(SecondTry(self.view, self._load_again).keep_looking())
+        try:
+            async with Monitors(self.view, self.incidents, _fault_of).running():
+                yield
+        finally:
+            looking.cancel()
+            await asyncio.wait([looking])
+
+    async def _load_again(self) -> None:
+        async with self.treating:
+            await restarted(self.view, {})
 
 
 def _fault_of(finding: Finding) -> str:
@@ -70,17 +80,18 @@ class _ServerHands:
 
     def restart_worker(self, changes: Mapping[str, Any]) -> None:
         """Raises Impossible when it does not come back in time."""
-        running = asyncio.run_coroutine_threadsafe(self._restart(changes), self._loop)
+        running = asyncio.run_coroutine_threadsafe(restarted(self._view, changes), self._loop)
         try:
             running.result(RESTART_S)
         except TimeoutError:
             raise Impossible(f"the worker did not end within {RESTART_S:g} s") from None
 
-    async def _restart(self, changes: Mapping[str, Any]) -> None:
-        view = self._view
-        known = {field.name for field in dataclasses.fields(Settings)}
-        wanted = {name: value for name, value in changes.items() if name in known}
-        view.settings = dataclasses.replace(view.settings, **wanted)
-        view.worker.configure(view.settings)
-        await view.worker.stop(0)
-        await view.worker.start()
+
+async def restarted(view: SelfView, changes: Mapping[str, Any]) -> None:
+    """The worker starts anew, with these settings changed; it loads by itself from then on."""
+    known = {field.name for field in dataclasses.fields(Settings)}
+    wanted = {name: value for name, value in changes.items() if name in known}
+    view.settings = dataclasses.replace(view.settings, **wanted)
+    view.worker.configure(view.settings)
+    await view.worker.stop(0)
+    await view.worker.start()

@@ -55,7 +55,7 @@ def support_of(request: Request) -> SupportRoom:
 async def turn(request: Request, body: TurnIn) -> Response:
     """One turn: what a person says, chooses or agrees to. Its events follow, up to `done`."""
     room = support_of(request)
-    if body.consent or body.choice == "undo":
+    if body.consent or body.choice in ("undo", "retry"):
         require_trust(request)
     said = _said(request, room, body)
     if body.case is None and said.is_empty:

@@ -263,6 +263,10 @@ class ServerClinic(LocalClinic):
             )
         return done
 
+    def reload(self) -> None:
+        with self._held(self._room.treating):
+            super().reload()
+
     @contextmanager
     def _held(self, lock: asyncio.Lock) -> Iterator[None]:
         asyncio.run_coroutine_threadsafe(lock.acquire(), self._loop).result()
