@@ -69,7 +69,7 @@ type Overlay = "menu" | "settings" | "help" | null;
 
 function Chat({ page, language, isDark }: ChatProps): JSX.Element {
   const texts = useTexts();
-  const server = useServerState();
+  const server = useServerState(language);
   const [defaults, setDefaults] = useDefaults();
   const [ofNext, setOfNext] = useState<AnswerSettings | null>(null); // of the chat that is not yet begun
   const fresh = ofNext ?? defaults;

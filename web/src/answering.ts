@@ -7,6 +7,7 @@ import { batched } from "./stream/batched";
 import { isTerminal, type StreamEvent } from "./stream/events";
 import { streamAnswer, type Running } from "./stream/stream";
 import type { ChatBody, TransportName } from "./stream/transports";
+import { noticeTrouble } from "./trouble";
 
 export const TRANSPORT_CHOICES = ["auto", "websocket", "sse", "poll"] as const;
 export type TransportChoice = (typeof TRANSPORT_CHOICES)[number];
@@ -37,11 +38,15 @@ export function useAnswers(choice: TransportChoice, dispatch: Dispatch<Action>, 
         signal: abort.signal,
         order: orderOf(chosen.current, working.current),
         onTransport: (name) => (working.current = name),
+        onLost: noticeTrouble,
       });
       await inBatches(events, (batch, isFirst) => {
         dispatch({ type: "received", conversationId, answerId, events: batch, at: Date.now() });
         if (isFirst || batch.some(isTerminal)) onChange();
-        if (batch.some(({ type }) => type === "error")) lookQuietly();
+        if (batch.some(({ type }) => type === "error")) {
+          noticeTrouble();
+          lookQuietly();
+        }
       });
       if (running.current.get(conversationId) === abort) running.current.delete(conversationId);
     },

@@ -1,6 +1,8 @@
 /** Asks the server over HTTP and tells its refusals apart from lost connections. Knows no routes. */
 
+import { acceptLanguage } from "./language";
 import { failure, ProtocolError, type Failure } from "./stream/events";
+import { noticeTrouble } from "./trouble";
 
 /** The server understood and said no. */
 export class Refused extends Error {
@@ -9,9 +11,12 @@ export class Refused extends Error {
   }
 }
 
+type Asking = Omit<RequestInit, "headers"> & { headers?: Record<string, string> };
+
 /** Throws Refused where the server itself says no, Error for anything that a later attempt may cure. */
-export async function ask(url: string, init: RequestInit): Promise<Response> {
-  const response = await fetch(url, init);
+export async function ask(url: string, init: Asking): Promise<Response> {
+  const response = await reach(url, init);
+  if (response.status >= 500) noticeTrouble();
   const isPage = response.headers.get("content-type")?.includes("text/html") ?? false;
   if (response.ok && isPage) throw new ProtocolError(`${url} is a page`);
   if (response.ok) return response;
@@ -20,6 +25,15 @@ export async function ask(url: string, init: RequestInit): Promise<Response> {
   const fault = STATUS_FAULTS[response.status];
   if (fault) throw new Refused(failure(fault, retryOf(response)));
   throw new Error(`${url}: ${response.status}`);
+}
+
+async function reach(url: string, init: Asking): Promise<Response> {
+  try {
+    return await fetch(url, { ...init, headers: { ...acceptLanguage(), ...init.headers } });
+  } catch (error) {
+    if (!init.signal?.aborted) noticeTrouble();
+    throw error;
+  }
 }
 
 /** What a proxy in between means when it speaks without a problem document. */

@@ -7,6 +7,7 @@ import { useCallback, useEffect, useMemo, useReducer, useRef, type Dispatch, typ
 import { useAnswers, type Answering, type TransportChoice } from "./answering";
 import { Refused } from "./ask";
 import { useCopy, useExchange, useOtherTabs, useWhole, type Exchange, type Keeping } from "./keeping";
+import { spokenLanguage } from "./language";
 import { usePlace } from "./place";
 import { ServerStore } from "./server_store";
 import { isPlain, type AnswerSettings, type Sampling } from "./settings";
@@ -249,6 +250,7 @@ function bodyOf({ conversation, question, sampling, begun }: Asked, settings: An
   return {
     messages: [...system, ...newest(history), ...said],
     sampling: { ...settings.sampling, ...sampling },
+    lang: spokenLanguage(), // of what the server has to say about the answer
     ...(settings.max_tokens !== null && { max_tokens: settings.max_tokens }),
     ...(begun !== undefined && { continue_last: true }),
   };

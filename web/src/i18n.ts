@@ -1,16 +1,13 @@
-/** The language of the page: the browser's until one is chosen. Knows no component. */
+/** The words of the page in its language. Knows no component. */
 
 import { createContext, useContext } from "react";
+import { LANGUAGE_CHOICES, LANGUAGE_KEY, languageOf, type Language, type LanguageChoice } from "./language";
 import { usePreference } from "./preference";
 import { en, type Texts } from "./texts/en";
 import { zh } from "./texts/zh";
 
+export { LANGUAGE_CHOICES, LANGUAGES, type Language, type LanguageChoice } from "./language";
 export type { Texts };
-
-export const LANGUAGES = ["en", "zh"] as const;
-export type Language = (typeof LANGUAGES)[number];
-export const LANGUAGE_CHOICES = ["auto", ...LANGUAGES] as const;
-export type LanguageChoice = (typeof LANGUAGE_CHOICES)[number];
 
 export const TEXTS: Record<Language, Texts> = { en, zh };
 
@@ -22,7 +19,6 @@ export function useTexts(): Texts {
 
 /** What is chosen, and the language that follows from it. */
 export function useLanguage(): [LanguageChoice, (choice: LanguageChoice) => void, Language] {
-  const [choice, choose] = usePreference<LanguageChoice>("language", LANGUAGE_CHOICES, "auto");
-  const preferred: Language = navigator.language.toLowerCase().startsWith("zh") ? "zh" : "en";
-  return [choice, choose, choice === "auto" ? preferred : choice];
+  const [choice, choose] = usePreference<LanguageChoice>(LANGUAGE_KEY, LANGUAGE_CHOICES, "auto");
+  return [choice, choose, languageOf(choice)];
 }

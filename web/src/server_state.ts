@@ -1,6 +1,8 @@
 /** Which model the server has and whether it can answer now. Asks gently; changes nothing. */
 
 import { useEffect, useState } from "react";
+import { acceptLanguage, type Language } from "./language";
+import { onTrouble } from "./trouble";
 
 export interface Problem {
   code: string;
@@ -19,47 +21,72 @@ export type Readiness =
 export interface ServerState {
   readiness: Readiness;
   model: string | null; // the model really served
+  troubled: readonly string[]; // layers in which something is wrong, as its monitors noticed
 }
 
-const READY_EVERY_MS = 30_000;
-const TROUBLED_EVERY_MS = 3_000;
+const UNKNOWN: ServerState = { readiness: { name: "unknown" }, model: null, troubled: [] };
+const READY_EVERY_MS = 15_000;
+const TROUBLED_EVERY_MS = 2_000;
 const TIMEOUT_MS = 10_000;
 
-/** Asks at once, when the page is looked at again, and from time to time while it is visible. */
-export function useServerState(): ServerState {
-  const [state, setState] = useState<ServerState>({ readiness: { name: "unknown" }, model: null });
+/**
+ * Asks at once, when anything on the page meets trouble, when the network or the person comes back,
+ * and from time to time while the page is visible. In the language of the page.
+ */
+export function useServerState(language: Language): ServerState {
+  const [state, setState] = useState(UNKNOWN);
   useEffect(() => {
     let timer: ReturnType<typeof setTimeout> | undefined;
     let isGone = false;
+    let isAsking = false;
     const refresh = async (): Promise<void> => {
       clearTimeout(timer);
-      const next = await askServer();
+      if (isAsking) return;
+      isAsking = true;
+      const next = await askServer(language);
+      isAsking = false;
       if (isGone) return;
-      setState((old) => ({ readiness: next.readiness, model: next.model ?? old.model }));
-      clearTimeout(timer);
-      timer = setTimeout(tick, next.readiness.name === "ready" ? READY_EVERY_MS : TROUBLED_EVERY_MS);
+      setState((old) => ({ ...next, model: next.model ?? old.model }));
+      timer = setTimeout(look, next.readiness.name === "ready" ? READY_EVERY_MS : TROUBLED_EVERY_MS);
     };
-    const tick = (): void => {
+    const look = (): void => {
       if (document.visibilityState === "visible") void refresh();
     };
-    document.addEventListener("visibilitychange", tick);
+    const deaf = [onTrouble(look), listening(document, "visibilitychange", look)];
+    deaf.push(listening(window, "online", look), listening(window, "offline", look));
     void refresh();
     return () => {
       isGone = true;
       clearTimeout(timer);
-      document.removeEventListener("visibilitychange", tick);
+      for (const stop of deaf) stop();
     };
-  }, []);
+  }, [language]);
   return state;
 }
 
-export async function askServer(): Promise<ServerState> {
+function listening(target: EventTarget, event: string, listener: () => void): () => void {
+  target.addEventListener(event, listener);
+  return () => target.removeEventListener(event, listener);
+}
+
+export async function askServer(language: Language): Promise<ServerState> {
+  const get = (path: string): Promise<Reply> => getIn(language, path);
   try {
-    const [ready, version] = await Promise.all([get("/ready"), get("/version")]);
-    return { readiness: toReadiness(ready, version), model: modelName(version.body) };
+    const [ready, version, troubled] = await Promise.all([get("/ready"), get("/version"), askTroubled(get)]);
+    return { readiness: toReadiness(ready, version), model: modelName(version.body), troubled };
   } catch {
-    return { readiness: { name: "unreachable" }, model: null };
+    return { ...UNKNOWN, readiness: { name: "unreachable" } };
   }
+}
+
+let maySeeIncidents = true; // until the server refuses
+
+async function askTroubled(get: (path: string) => Promise<Reply>): Promise<string[]> {
+  if (!maySeeIncidents) return [];
+  const { ok, body } = await get("/api/incidents");
+  maySeeIncidents = ok;
+  const all = ok && Array.isArray(body.incidents) ? (body.incidents as { layer: string; closed: number }[]) : [];
+  return [...new Set(all.filter(({ closed }) => closed === 0).map(({ layer }) => layer))];
 }
 
 interface Reply {
@@ -67,8 +94,9 @@ interface Reply {
   body: Record<string, unknown>;
 }
 
-async function get(path: string): Promise<Reply> {
-  const response = await fetch(path, { signal: AbortSignal.timeout(TIMEOUT_MS), cache: "no-store" });
+async function getIn(language: Language, path: string): Promise<Reply> {
+  const how = { signal: AbortSignal.timeout(TIMEOUT_MS), headers: acceptLanguage(language) };
+  const response = await fetch(path, { ...how, cache: "no-store" });
   return { ok: response.ok, body: (await response.json()) as Record<string, unknown> };
 }
 

@@ -53,7 +53,7 @@ export function themeConfig(isDark: boolean): ThemeConfig {
     },
     components: {
       // white on the lighter green of the dark page cannot be read by everyone
-      Button: { contentFontSizeSM: 13, contentFontSizeLG: 15, ...(isDark && { primaryColor: "#041512" }) },
+      Button: { contentFontSizeSM: 13, contentFontSizeLG: 15, defaultShadow: "none", primaryShadow: "none", ...(isDark && { primaryColor: "#041512" }) },
       ...(isDark && { Tabs: { itemSelectedColor: "#5fd4c6", itemHoverColor: "#5fd4c6" } }),
     },
   };

@@ -4,6 +4,7 @@ import { Alert, Button } from "antd";
 import { useEffect, useState, type JSX } from "react";
 import { useFault, type Remedy } from "../faults";
 import { useTexts, type Language } from "../i18n";
+import { isIn } from "../language";
 import type { Failure } from "../stream/events";
 import { useSupport } from "../support";
 import { WithCode } from "./WithCode";
@@ -66,11 +67,11 @@ interface FixProps {
   language: Language;
 }
 
-/** The server's advice fits the case and speaks English; the catalogue's is general, in both languages. */
+/** The server's advice fits the case, in the language of its time; the catalogue's is general, in both. */
 function Fix({ failure, own, remedy, language }: FixProps): JSX.Element | null {
   const texts = useTexts();
   const general = own ?? remedy?.do[language];
-  const parts = language === "en" && failure.fix ? [failure.fix] : [general, failure.fix].filter(Boolean);
+  const parts = failure.fix && isIn(language, failure.fix) ? [failure.fix] : [general, failure.fix].filter(Boolean);
   if (parts.length === 0) return null;
   return (
     <p>

@@ -1,6 +1,6 @@
 /** How fast an answer was and what it cost. */
 
-import type { JSX } from "react";
+import { Fragment, type JSX } from "react";
 import { useTexts } from "../i18n";
 import type { Timings, Usage } from "../stream/events";
 
@@ -18,7 +18,16 @@ export function Measurements({ usage, timings }: Props): JSX.Element | null {
     texts.tokens(usage.completion_tokens),
     texts.promptTokens(usage.prompt_tokens, usage.cached_tokens),
   ];
-  return <span className="measurements">{parts.join(" · ")}</span>;
+  return (
+    <span className="measurements">
+      {parts.map((part, index) => (
+        <Fragment key={part}>
+          {index > 0 && " · "}
+          <span>{part}</span>
+        </Fragment>
+      ))}
+    </span>
+  );
 }
 
 function duration(ms: number): string {

@@ -3,7 +3,7 @@
 import { DesktopOutlined, MenuOutlined, MoonOutlined, SettingOutlined, SunOutlined } from "@ant-design/icons";
 import { Button, Dropdown } from "antd";
 import { memo, type JSX } from "react";
-import { useTexts } from "../i18n";
+import { useTexts, type Texts } from "../i18n";
 import type { ServerState } from "../server_state";
 import { THEME_CHOICES, type ThemeChoice } from "../theme";
 
@@ -25,14 +25,16 @@ const THEME_ICONS = {
 
 export const PageHeader = memo(({ server, theme, onTheme, onLanguage, onMenu, onSettings, onDoctor }: Props): JSX.Element => {
   const texts = useTexts();
-  const state = texts.states[server.readiness.name];
+  const { readiness, troubled } = server;
+  const isDegraded = readiness.name === "ready" && troubled.length > 0;
+  const state = stateOf(server, texts);
   return (
     <header className="page-header">
       <Button className="menu-button" type="text" icon={<MenuOutlined />} aria-label={texts.openChats} onClick={onMenu} />
       <Button
         className="dot-button"
         type="text"
-        icon={<span className={`dot ${server.readiness.name}`} />}
+        icon={<span className={`dot ${readiness.name} ${isDegraded ? "degraded" : ""}`} />}
         aria-label={texts.openDoctor(state)}
         title={texts.openDoctor(state)}
         onClick={onDoctor}
@@ -62,4 +64,12 @@ export const PageHeader = memo(({ server, theme, onTheme, onLanguage, onMenu, on
     </header>
   );
 });
+
+/** With the layers in which something is wrong. */
+function stateOf({ readiness, troubled }: ServerState, texts: Texts): string {
+  const state = texts.states[readiness.name];
+  const layers = readiness.name === "unreachable" ? ["network"] : troubled;
+  return layers.length === 0 ? state : texts.troubleIn(state, layers.map((it) => texts.layers[it] ?? it));
+}
+
 PageHeader.displayName = "PageHeader";

@@ -112,7 +112,7 @@ export async function forgetCase(id: string): Promise<void> {
 
 const urlOf = (id: string): string => `/api/support/${encodeURIComponent(id)}`;
 
-function post(body: TurnBody): RequestInit {
+function post(body: TurnBody): { method: string; body: string; headers: Record<string, string> } {
   return { method: "POST", body: JSON.stringify(body), headers: { "content-type": "application/json" } };
 }
 

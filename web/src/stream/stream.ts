@@ -21,6 +21,8 @@ export interface StreamOptions {
   order?: readonly TransportName[];
   /** Told which transport delivered an event, when that changes. */
   onTransport?: (name: TransportName) => void;
+  /** Told when a connection is gone before the end. */
+  onLost?: () => void;
   /** After so long without any sign of life the connection counts as lost. */
   silenceMs?: number;
   /** The wait before the second attempt; doubles with each further one. */
@@ -90,6 +92,7 @@ export async function* streamAnswer(
         }
         if (error instanceof ProtocolError) fault = "api-returns-html";
       }
+      if (!end.signal.aborted) options.onLost?.();
       const progressed = seen.next > before;
       failures = progressed ? 1 : failures + 1;
       at += progressed ? 0 : 1;

@@ -10,7 +10,7 @@ import { bodyChunks, readSse } from "./sse";
 
 export type ChatBody = Pick<
   ChatIn,
-  "conversation" | "parent" | "question" | "answer" | "messages" | "sampling" | "max_tokens" | "continue_last"
+  "conversation" | "parent" | "question" | "answer" | "messages" | "sampling" | "max_tokens" | "continue_last" | "lang"
 >;
 
 /** Where to begin: a new answer, or the events of a known one from a number on. */
@@ -127,7 +127,7 @@ async function begin(body: ChatBody, signal: AbortSignal): Promise<{ stream: str
   return { stream, from: 0 };
 }
 
-function post(body: ChatBody): RequestInit {
+function post(body: ChatBody): { method: string; body: string; headers: Record<string, string> } {
   const headers = { "content-type": "application/json" };
   return { method: "POST", body: JSON.stringify(body), headers };
 }

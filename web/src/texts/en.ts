@@ -167,6 +167,18 @@ export const en = {
   looksLikeLog: "This looks like a log.",
   diagnoseLog: "Diagnose it",
   diagnosis: "Diagnosis",
+  troubleIn: (state: string, layers: string[]) => `${state}. Trouble in: ${layers.join(", ")}`,
+  layers: {
+    host: "Machine",
+    container: "Container",
+    dependency: "Packages",
+    model: "Model",
+    engine: "Engine",
+    api: "Server",
+    network: "Network",
+    browser: "Browser",
+    dialogue: "Answers",
+  } as Record<string, string>,
   openDoctor: (state: string) => `${state}. Open the diagnosis`,
   offers: {
     complaint: "Is this about trouble with this program? It can be diagnosed.",

@@ -161,6 +161,18 @@ export const zh: Texts = {
   looksLikeLog: "这看起来是一份日志。",
   diagnoseLog: "诊断它",
   diagnosis: "诊断",
+  troubleIn: (state: string, layers: string[]) => `${state}。${layers.join("、")}有问题`,
+  layers: {
+    host: "机器",
+    container: "容器",
+    dependency: "依赖",
+    model: "模型",
+    engine: "引擎",
+    api: "服务",
+    network: "网络",
+    browser: "浏览器",
+    dialogue: "回答",
+  },
   openDoctor: (state: string) => `${state}。打开诊断`,
   offers: {
     complaint: "您说的是本程序的问题吗？可以诊断。",

@@ -1,5 +1,6 @@
 /** Every word of the doctor's panel in English; zh.ts has the same in Chinese. */
 
+import { en as page } from "../../texts/en";
 import type { CaseState, RemedyOffer, ShownStatus, Treated } from "../support_events";
 import type { ProbeName } from "../probes";
 
@@ -45,17 +46,7 @@ export const en = {
   showLess: "Show the telling lines only",
   pastedLines: (n: number) => `${n} lines`,
   // ---- checks
-  layers: {
-    host: "Machine",
-    container: "Container",
-    dependency: "Packages",
-    model: "Model",
-    engine: "Engine",
-    api: "Server",
-    network: "Network",
-    browser: "Browser",
-    dialogue: "Answers",
-  } as Record<string, string>,
+  layers: page.layers,
   statuses: {
     running: "running",
     pass: "well",

@@ -1,5 +1,6 @@
 /** Every word of the doctor's panel in Chinese; en.ts has the same in English. */
 
+import { zh as page } from "../../texts/zh";
 import type { Texts } from "./en";
 
 export const zh: Texts = {
@@ -35,17 +36,7 @@ export const zh: Texts = {
   showAll: (n) => `显示全部 ${n} 行`,
   showLess: "只看关键的行",
   pastedLines: (n) => `共 ${n} 行`,
-  layers: {
-    host: "机器",
-    container: "容器",
-    dependency: "依赖",
-    model: "模型",
-    engine: "引擎",
-    api: "服务",
-    network: "网络",
-    browser: "浏览器",
-    dialogue: "回答",
-  },
+  layers: page.layers,
   statuses: { running: "检查中", pass: "正常", warn: "需留意", fail: "有问题", skip: "跳过", error: "无法检查" },
   layerDot: (layer, status) => `${layer}：${status}`,
   unlooked: "还没有检查",
