@@ -15,7 +15,7 @@ LAB_PACKAGES   := chromium nginx-light iproute2 iptables faketime
 NATIVE_SOURCES := pyproject.toml CMakeLists.txt $(shell find native -type f)
 WEB_SOURCES    := $(shell find web -type f -not -path '*/node_modules/*' -not -path '*/dist/*')
 
-.PHONY: help run setup web check audit test fuzz bench chaos image lab clean
+.PHONY: help run setup web check audit test fuzz bench chaos image lab docs clean
 .DELETE_ON_ERROR:
 
 help:
@@ -29,6 +29,7 @@ help:
 	@echo 'make chaos   kill, stop and disconnect 200 times under load; writes docs/reports/chaos.md'
 	@echo 'make lab     cause every fault for real, score the doctor, write docs/lab; half an hour'
 	@echo 'make web     build the page'
+	@echo 'make docs    build the documentation site; ARGS="--serve 8080" shows it'
 	@echo 'make image   build the container image with docker, podman or buildah'
 	@echo 'make clean   remove what was built; .venv and downloaded models stay'
 
@@ -84,6 +85,9 @@ image:
 lab: setup
 	scripts/debian_packages.sh $(LAB_PACKAGES)
 	$(BIN)/python -m qwell lab run --report docs/lab $(ARGS)
+
+docs: .venv/.installed-dev
+	$(BIN)/python scripts/build_site.py $(ARGS)
 
 clean:
 	rm -rf build dist src/qwell/server/static web/node_modules
