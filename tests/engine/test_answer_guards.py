@@ -11,6 +11,8 @@ from qwell.core import Delta, Done, Failed, Message, Notice, Request, Tokens
 
 Build = Callable[..., Any]
 TOOL = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}
+CITY = {"type": "object", "properties": {"city": {"type": "string"}}}
+RAIN = {"type": "function", "function": {"name": "weather", "parameters": CITY}}
 GARBLED = "你好世界".encode().decode("latin-1") * 3
 CALL = '<tool_call>\n{"name": "weather", "arguments": {}}\n</tool_call>'
 
@@ -19,15 +21,37 @@ def notices(bench: Any, name: str) -> list[str]:
     return [event.code for event in bench.events[name] if isinstance(event, Notice)]
 
 
+def called(bench: Any, name: str) -> list[Any]:
+    return [piece for e in bench.events[name] if isinstance(e, Delta) for piece in e.tool_calls]
+
+
 def test_calls_are_told_apart_from_text(bench: Build) -> None:
     b = bench(reply=lambda _: f"Let me see.\n{CALL}")
     b.ask("a", "rain?", tools=(TOOL,))
     b.run()
-    calls = [call for e in b.events["a"] if isinstance(e, Delta) for call in e.tool_calls]
-    assert [(call["name"], call["arguments"]) for call in calls] == [("weather", "{}")]
-    assert calls[0]["id"].startswith("call_")
+    pieces = called(b, "a")
+    assert pieces[0]["name"] == "weather"
+    assert pieces[0]["id"].startswith("call_")
+    assert "".join(piece["arguments"] for piece in pieces) == "{}"
     assert b.text("a") == "Let me see."
     assert b.done("a").reason == "tool_calls"
+
+
+def test_arguments_are_told_while_they_are_written(bench: Build) -> None:
+    b = bench(reply=lambda _: CALL.replace("{}", '{"city": "Bonn"}'))
+    b.ask("a", "rain?", tools=(RAIN,))
+    b.run()
+    pieces = called(b, "a")
+    assert len(pieces) > 10
+    assert "".join(piece["arguments"] for piece in pieces) == '{"city": "Bonn"}'
+
+
+def test_a_call_that_is_cut_off_is_no_finished_one(bench: Build) -> None:
+    b = bench(reply=lambda _: CALL.replace("{}", '{"city": "Bonn"}'))
+    b.ask("a", "rain?", tools=(RAIN,), stop=("Bo",))
+    b.run()
+    assert "".join(piece["arguments"] for piece in called(b, "a")) == '{"city": "'
+    assert b.done("a").reason == "stop"
 
 
 def test_without_tools_the_same_text_is_text(bench: Build) -> None:

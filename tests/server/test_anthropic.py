@@ -77,6 +77,35 @@ async def test_a_streamed_message_with_text_and_call(connected: Any, worker: Any
     assert (final.usage.input_tokens, final.usage.output_tokens) == (4, 9)
 
 
+async def test_input_is_streamed_as_it_is_written(connected: Any, worker: Any) -> None:
+    begun = {"id": "call_1", "name": "weather", "arguments": ""}
+    pieces = [begun, *({"arguments": character} for character in '{"city": 1}')]
+    worker.script = (
+        Prefill(7, 7, 3),
+        *(Delta("", tool_calls=(piece,)) for piece in pieces),
+        Done("tool_calls", Usage(7, 3, 9)),
+    )
+    asked: Any = {"model": "qwell", "max_tokens": 9, "messages": QUESTION, "tools": [TOOL]}
+    async with connected() as client:
+        async with client.messages.stream(**asked) as stream:
+            events = [event async for event in stream]
+            final: Any = await stream.get_final_message()
+        whole: Any = await client.messages.create(**asked)
+    parts = [event.partial_json for event in events if event.type == "input_json"]
+    assert parts == list('{"city": 1}')
+    assert final.content[0].input == whole.content[0].input == {"city": 1}
+
+
+async def test_input_that_was_cut_off_is_empty(connected: Any, worker: Any) -> None:
+    call = {"id": "call_1", "name": "weather", "arguments": '{"ci'}
+    worker.script = (Delta("", tool_calls=(call,)), Done("length"))
+    async with connected() as client:
+        message: Any = await client.messages.create(
+            model="qwell", max_tokens=9, messages=QUESTION, tools=[TOOL]
+        )
+    assert (message.content[0].input, message.stop_reason) == ({}, "max_tokens")
+
+
 @pytest.mark.parametrize(
     ("done", "reason", "stop"),
     [

@@ -212,6 +212,41 @@ async def test_a_call_is_passed_on_whole_and_in_pieces(openai_client: Any, worke
         assert choice.message.content == "Let me see."
 
 
+async def test_arguments_are_streamed_as_they_are_written(openai_client: Any, worker: Any) -> None:
+    """First id, type, name and no arguments, then pieces; a second call has the next index."""
+    pieces: Any = ({"id": "call_1", "name": "weather", "arguments": ""}, *_arguments('{"city": "'))
+    more: Any = (*_arguments('Bonn"}'), {"id": "call_2", "name": "time", "arguments": "{}"})
+    worker.script = (
+        *(Delta("", tool_calls=(piece,)) for piece in pieces),
+        Delta("", tool_calls=more),
+        Done("tool_calls"),
+    )
+    async with openai_client() as client:
+        whole = await client.chat.completions.create(model="qwell", messages=QUESTION, tools=[TOOL])
+        stream = await client.chat.completions.create(
+            model="qwell", messages=QUESTION, tools=[TOOL], stream=True
+        )
+        deltas = [
+            call
+            async for chunk in stream
+            for choice in chunk.choices
+            for call in choice.delta.tool_calls or ()
+        ]
+    first, *_ = deltas
+    assert (first.index, first.id, first.type) == (0, "call_1", "function")
+    assert (first.function.name, first.function.arguments) == ("weather", "")
+    joined = ["", ""]
+    for delta in deltas:
+        joined[delta.index] += delta.function.arguments
+    assert sum(delta.index == 0 for delta in deltas) > 5
+    calls = whole.choices[0].message.tool_calls
+    assert joined == [call.function.arguments for call in calls] == ['{"city": "Bonn"}', "{}"]
+
+
+def _arguments(text: str) -> list[dict[str, str]]:
+    return [{"arguments": character} for character in text]
+
+
 async def test_tools_and_their_results_reach_the_worker(openai_client: Any, worker: Any) -> None:
     function = {"name": "weather", "arguments": '{"city": "Bonn"}'}
     messages: Any = [

@@ -60,6 +60,30 @@ async def test_a_streamed_response_with_text_and_call(openai_client: Any, worker
     assert [e.output_index for e in opened] == [0, 1]
 
 
+async def test_arguments_are_streamed_as_they_are_written(openai_client: Any, worker: Any) -> None:
+    begun = {"id": "call_1", "name": "weather", "arguments": ""}
+    worker.script = (
+        *(Delta("", tool_calls=(piece,)) for piece in (begun, *_arguments('{"city": 1}'))),
+        Delta("", tool_calls=({"id": "call_2", "name": "weather", "arguments": '{"ci'},)),
+        Done("length", Usage(5, 0, 9)),
+    )
+    async with openai_client() as client:
+        stream = await client.responses.create(model="qwell", input="hi", tools=[TOOL], stream=True)
+        events = [event async for event in stream]
+        whole = await client.responses.create(model="qwell", input="hi", tools=[TOOL])
+    kind = "response.function_call_arguments"
+    pieces = [event.delta for event in events if event.type == f"{kind}.delta"]
+    assert pieces == [*'{"city": 1}', '{"ci']
+    assert [e.arguments for e in events if e.type == f"{kind}.done"] == ['{"city": 1}', '{"ci']
+    for output in (events[-1].response.output, whole.output):
+        assert [item.arguments for item in output] == ['{"city": 1}', '{"ci']
+        assert [item.status for item in output] == ["completed", "incomplete"]
+
+
+def _arguments(text: str) -> list[dict[str, str]]:
+    return [{"arguments": character} for character in text]
+
+
 async def test_items_become_turns(openai_client: Any, worker: Any) -> None:
     items: Any = [
         {"role": "user", "content": [{"type": "input_text", "text": "weather?"}]},

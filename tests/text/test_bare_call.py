@@ -8,19 +8,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qwell.text import ToolCall
+from qwell.text import Arguments, CallBegun
 from qwell.text.bare_call import CallSplitter
 
 RAIN = '{"name": "rain", "arguments": {"city": "Bonn"}}'
-CALL = ToolCall("rain", '{"city": "Bonn"}')
+CALL = ("rain", '{"city": "Bonn"}')
 
 
-def split(parts: list[str]) -> tuple[str, list[ToolCall]]:
+def split(parts: list[str]) -> tuple[str, list[tuple[str, str]]]:
     """Text and calls of an answer that comes in parts."""
     splitter = CallSplitter(["rain", "sun"])
     items = [item for part in parts for item in splitter.push(part)] + splitter.finish()
     text = "".join(item for item in items if isinstance(item, str))
-    return text, [item for item in items if isinstance(item, ToolCall)]
+    calls: list[tuple[str, str]] = []
+    for item in items:
+        if isinstance(item, CallBegun):
+            calls.append((item.name, ""))
+        elif isinstance(item, Arguments):
+            calls[-1] = (calls[-1][0], calls[-1][1] + item.text)
+    return text, calls
 
 
 @pytest.mark.parametrize(
@@ -33,6 +39,15 @@ def split(parts: list[str]) -> tuple[str, list[ToolCall]]:
         (f"{RAIN}\n{RAIN}", ("", [CALL, CALL])),
         ('{\n  "name" : "rain",\n  "arguments" : {"city": "Bonn"}\n}', ("", [CALL])),
         (f"<tool_call>\n{RAIN}\n</tool_call>", ("", [CALL])),
+        (
+            '{"arguments": {"city": "Bonn"}, "name": "rain"}',
+            ('{"arguments": {"city": "Bonn"}, "name": "rain"}', []),
+        ),
+        ('{"name": "rain"}', ("", [("rain", "{}")])),
+        (RAIN[:-8], ("", [("rain", '{"city": ')])),
+        (RAIN[:-1], ("", [CALL])),
+        (f"{RAIN} and on", ("and on", [CALL])),
+        (f"```json\n{RAIN}\nand on", ("and on", [CALL])),
         ("Hello.", ("Hello.", [])),
         ('{"name": "snow", "arguments": {}}', ('{"name": "snow", "arguments": {}}', [])),
         ('{"name": "rain"', ('{"name": "rain"', [])),
@@ -44,7 +59,7 @@ def split(parts: list[str]) -> tuple[str, list[ToolCall]]:
 )
 @given(data=st.data())
 def test_calls_and_text_in_any_split(
-    answer: str, expected: tuple[str, list[ToolCall]], data: st.DataObject
+    answer: str, expected: tuple[str, list[tuple[str, str]]], data: st.DataObject
 ) -> None:
     cuts = sorted(data.draw(st.lists(st.integers(0, len(answer)), max_size=6)))
     parts = [answer[a:b] for a, b in pairwise([0, *cuts, len(answer)])]
@@ -56,3 +71,15 @@ def test_text_comes_as_soon_as_it_can_be_no_call() -> None:
     assert splitter.push('{"na') == []
     assert splitter.push('ture": ') == ['{"nature":']
     assert splitter.push("1}") == [" 1}"]
+
+
+def test_arguments_come_as_they_are_written() -> None:
+    splitter = CallSplitter(["rain"])
+    assert splitter.push('{"name": "rain", "arguments": ') == []
+    assert splitter.push('{"city": ') == [
+        CallBegun("rain"),
+        Arguments('{"city": ', is_last=False),
+    ]
+    assert splitter.push('"Bonn"}') == [Arguments('"Bonn"}', is_last=True)]
+    assert splitter.push("}") == []
+    assert splitter.finish() == []

@@ -9,7 +9,7 @@ import pytest
 
 from qwell.engine.constraint import Grammars
 from qwell.errors import QwellError
-from qwell.text import ToolCallParser
+from qwell.text import Arguments, CallBegun, ToolCallParser
 from qwell.text.grammar import answer_grammar
 from qwell.worker.loading import scripted_text
 
@@ -107,9 +107,10 @@ def test_how_many_calls_and_what_else(wishes: Any, text: str, is_allowed: bool) 
 
 
 def test_what_the_grammar_allows_is_what_the_parser_reads() -> None:
-    parser = ToolCallParser()
-    (call,) = [item for item in parser.push(RAIN) if not isinstance(item, str)]
-    assert (call.name, json.loads(call.arguments)) == ("weather", {"city": "Bonn"})
+    begun, arguments = ToolCallParser().push(RAIN)
+    assert begun == CallBegun("weather")
+    assert isinstance(arguments, Arguments)
+    assert json.loads(arguments.text) == {"city": "Bonn"}
 
 
 @pytest.mark.parametrize(

@@ -3,26 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from itertools import groupby, pairwise
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qwell.text import ToolCall, ToolCallParser
+from qwell.text import Arguments, CallBegun, ToolCallParser
+from qwell.text.tool_calls import Item
 
-F = ToolCall("f", "{}")
+Call = tuple[str, str]  # name, arguments
+F: Call = ("f", "{}")
 F_TEXT = '<tool_call>\n{"name": "f", "arguments": {}}\n</tool_call>'
 
 
-def parsed(parts: Iterable[str]) -> list[str | ToolCall]:
-    """All that comes out, neighbouring text joined."""
+def parsed(parts: Iterable[str]) -> list[str | Call]:
+    """All that comes out, neighbouring text joined, and each call with its arguments."""
     parser = ToolCallParser()
     items = [item for part in parts for item in parser.push(part)] + parser.finish()
-    out: list[str | ToolCall] = []
-    for is_text, run in groupby(items, key=lambda item: isinstance(item, str)):
-        together = list(run)
-        out += ["".join(map(str, together))] if is_text else together
+    return joined(items)
+
+
+def joined(items: Iterable[Item]) -> list[str | Call]:
+    """The same answer in as few items as there can be."""
+    out: list[str | Call] = []
+    for item in items:
+        last = out[-1] if out else None
+        match item:
+            case CallBegun(name):
+                out.append((name, ""))
+            case Arguments(text):
+                assert isinstance(last, tuple)
+                out[-1] = (last[0], last[1] + text)
+            case str() if isinstance(last, str):
+                out[-1] = last + item
+            case str():
+                out.append(item)
     return out
 
 
@@ -38,15 +54,19 @@ def parsed(parts: Iterable[str]) -> list[str | ToolCall]:
         ('<tool_call>{"name": "f"}</tool_call>', [F]),
         (
             '<tool_call>{"arguments": {"城市": "北京", "n": 1.5}, "name": "g"}</tool_call>',
-            [ToolCall("g", '{"城市": "北京", "n": 1.5}')],
+            [("g", '{"城市": "北京", "n": 1.5}')],
         ),
         (
             '<tool_call>{"name": "f", "arguments": {"a": "\\"</tool_call>"}}</tool_call>',
-            [ToolCall("f", '{"a": "\\"</tool_call>"}')],
+            [("f", '{"a": "\\"</tool_call>"}')],
         ),
+        ('<tool_call>{"name": "f", "arguments": {"a": [{}, {"b', [("f", '{"a": [{}, {"b')]),
+        (f"{F_TEXT[:-12]} and on", [F, "and on"]),
+        (f"{F_TEXT[:-4]}", [F]),
+        (f"{F_TEXT[:-12]}{F_TEXT}", [F, F]),
     ],
 )
-def test_calls_are_found(text: str, expected: list[str | ToolCall]) -> None:
+def test_calls_are_found(text: str, expected: list[str | Call]) -> None:
     assert parsed([text]) == expected
 
 
@@ -61,9 +81,9 @@ def test_calls_are_found(text: str, expected: list[str | ToolCall]) -> None:
         "<tool_call>{}</tool_call> after",
         '<tool_call>{"name": ""}</tool_call>',
         '<tool_call>{"name": "f", "arguments": "text"}</tool_call>',
-        '<tool_call>{"name": "f", "arguments": {"a": NaN}}</tool_call>',
+        '<tool_call>{"arguments": {"a": NaN}, "name": "f"}</tool_call>',
         '<tool_call>{"name": "f"}} </tool_call>',
-        '<tool_call>{"name": "f", "arguments": {"cut',
+        '<tool_call>{"name": "f", "argum',
         '\n\n<tool_call>{"name": "f</tool_call> the string never ends',
         "<tool_call>{" + '{"a":' * 5000 + "</tool_call>",
     ],
@@ -77,12 +97,23 @@ def test_a_whole_call_after_a_broken_one_is_found() -> None:
     assert parsed([f'<tool_call>{{"oops\n{F_TEXT}']) == ['<tool_call>{"oops', F]
 
 
-def test_text_streams_before_a_call_and_the_call_is_held_back() -> None:
+def test_text_streams_before_a_call_and_arguments_as_they_come() -> None:
     parser = ToolCallParser()
     assert parser.push("Let me ") == ["Let me"]
     assert parser.push("look: <tool_") == [" look:"]
     assert parser.push('call>{"name": ') == []
-    assert parser.push('"f"}</tool_call>') == [F]
+    assert parser.push('"f", "arguments": ') == []
+    assert parser.push('{"a": ') == [CallBegun("f"), Arguments('{"a": ', is_last=False)]
+    assert parser.push('"}') == [Arguments('"}', is_last=False)]
+    assert parser.push('"}}') == [Arguments('"}', is_last=True)]
+    assert parser.push("\n</tool_call>") == []
+    assert parser.finish() == []
+
+
+def test_a_call_in_another_order_comes_whole() -> None:
+    parser = ToolCallParser()
+    assert parser.push('<tool_call>{"arguments": {"a": 1}, "name": ') == []
+    assert parser.push('"f"}</tool_call>') == [CallBegun("f"), Arguments('{"a": 1}', is_last=True)]
 
 
 def test_prose_about_the_tag_is_not_held_back() -> None:
@@ -105,7 +136,7 @@ def test_any_split_gives_the_same(text: str, cuts: list[int]) -> None:
 
 @given(st.lists(pieces, max_size=10).map("".join))
 def test_no_visible_text_is_lost(text: str) -> None:
-    calls = sum(isinstance(item, ToolCall) for item in parsed([text]))
+    calls = sum(isinstance(item, tuple) for item in parsed([text]))
     shown = "".join(item for item in parsed([text]) if isinstance(item, str))
     if not calls:
         assert shown == text

@@ -340,7 +340,7 @@ class Engine:
         transcript = sequence.transcript
         self._say(sequence, transcript.finish())
         self._say(sequence, remarks(sequence, reason))
-        if reason == "stop" and transcript.n_calls:
+        if reason == "stop" and transcript.has_called:
             reason = "tool_calls"
         now = self._clock()
         done = Done(reason, sequence.usage(), sequence.timings(now), transcript.stop)

@@ -12,17 +12,18 @@ from typing import Any
 
 from qwell.core import Delta, Event, Notice, Request
 from qwell.engine.repetition import LoopGuard
-from qwell.text import IncrementalDecoder, Tokenizer, ToolCall
+from qwell.text import Arguments, CallBegun, IncrementalDecoder, Tokenizer
 from qwell.text.bare_call import CallSplitter
 from qwell.text.boilerplate import is_boilerplate
 from qwell.text.garbled import GarbledWatch, count_marks
+from qwell.text.tool_calls import Item
 
 
 class Transcript:
     """Call `push` for each token of the answer, then `finish` once; both return what to tell.
 
-    n_calls   tool calls that were told
-    loops     the answer repeats itself
+    has_called  whole tool calls were told, and none is unfinished
+    loops       the answer repeats itself
     """
 
     def __init__(self, tokenizer: Tokenizer, request: Request) -> None:
@@ -34,7 +35,7 @@ class Transcript:
         self._garbled = GarbledWatch()
         self._pieces: list[str] = []
         self._logprobs: list[Mapping[str, Any]] = []  # of tokens whose text is still held back
-        self.n_calls = 0
+        self.has_called = False
         self.loops = False
 
     @property
@@ -59,16 +60,16 @@ class Transcript:
             told.append(Notice("boilerplate-reply"))
         return told
 
-    def _split(self, text: str) -> list[str | ToolCall]:
+    def _split(self, text: str) -> list[Item]:
         if self._calls is not None:
             return self._calls.push(text)
         return [text] if text else []
 
-    def _told(self, items: list[str | ToolCall]) -> list[Event]:
+    def _told(self, items: list[Item]) -> list[Event]:
         told: list[Event] = []
         for item in items:
-            if isinstance(item, ToolCall):
-                told.append(Delta("", self._taken_logprobs(), (self._call(item),)))
+            if not isinstance(item, str):
+                told.append(Delta("", self._taken_logprobs(), (self._piece(item),)))
                 continue
             self._pieces.append(item)
             told.append(Delta(item, self._taken_logprobs()))
@@ -76,10 +77,13 @@ class Transcript:
                 told.append(Notice("garbled-utf8"))
         return told
 
-    def _call(self, call: ToolCall) -> Mapping[str, str]:
-        self.n_calls += 1
-        name = f"call_{secrets.token_hex(12)}"
-        return {"id": name, "name": call.name, "arguments": call.arguments}
+    def _piece(self, item: CallBegun | Arguments) -> Mapping[str, str]:
+        """The piece of a call as Delta carries it."""
+        if isinstance(item, Arguments):
+            self.has_called = item.is_last
+            return {"arguments": item.text}
+        self.has_called = False
+        return {"id": f"call_{secrets.token_hex(12)}", "name": item.name, "arguments": ""}
 
     def _taken_logprobs(self) -> tuple[Mapping[str, Any], ...]:
         logprobs, self._logprobs = self._logprobs, []

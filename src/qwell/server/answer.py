@@ -15,7 +15,7 @@ class Answer:
 
     text: str = ""
     logprobs: list[Mapping[str, Any]] = field(default_factory=list)
-    tool_calls: list[Mapping[str, str]] = field(default_factory=list)
+    tool_calls: list[dict[str, str]] = field(default_factory=list)
     notices: list[dict[str, Any]] = field(default_factory=list)
     tokens: Tokens | None = None
     done: Done | None = None
@@ -25,7 +25,8 @@ class Answer:
             case Delta():
                 self.text += event.text
                 self.logprobs += event.logprobs
-                self.tool_calls += event.tool_calls
+                for piece in event.tool_calls:
+                    add_piece(self.tool_calls, piece)
             case Notice():
                 self.notices.append({"code": event.code, "detail": dict(event.detail)})
             case Tokens():
@@ -36,6 +37,14 @@ class Answer:
     @property
     def usage(self) -> Usage:
         return self.done.usage if self.done else Usage()
+
+
+def add_piece(calls: list[dict[str, str]], piece: Mapping[str, str]) -> None:
+    """Let the last of the calls grow by a piece, or begin another one; see Delta."""
+    if "id" in piece:
+        calls.append(dict(piece))
+    else:
+        calls[-1]["arguments"] += piece["arguments"]
 
 
 def is_first_sign(event: Event) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -63,7 +63,7 @@ class MessageForm:
     model: str
     has_begun: bool = False
     n_blocks: int = 0  # that were opened
-    in_text: bool = False  # the last of them is text and still open
+    open_kind: str = ""  # of the last of them, while it is open
 
     def opening(self) -> list[bytes]:
         return []  # the beginning names the prompt's tokens: it waits for the first event
@@ -75,8 +75,8 @@ class MessageForm:
                 return self._begin(Usage(event.total, event.cached))
             case Delta():
                 frames = [*self._begin(Usage()), *self._text(event.text)]
-                for call in event.tool_calls:
-                    frames += self._call(call["id"], call["name"], call["arguments"])
+                for piece in event.tool_calls:
+                    frames += self._call(piece)
                 return frames
             case Done():
                 return [*self._begin(event.usage), *self._end_block()]
@@ -102,7 +102,7 @@ class MessageForm:
         if answer.text or not answer.tool_calls:
             content.append({"type": "text", "text": answer.text})
         content += [
-            _tool_use(call["id"], call["name"], json.loads(call["arguments"]))
+            _tool_use(call["id"], call["name"], _given(call["arguments"]))
             for call in answer.tool_calls
         ]
         return self._message(content, answer.usage, reason, stop) | notices_of(answers)
@@ -117,19 +117,27 @@ class MessageForm:
     def _text(self, text: str) -> list[bytes]:
         if not text:
             return []
-        opening = [] if self.in_text else self._open_block({"type": "text", "text": ""})
-        self.in_text = True
+        is_open = self.open_kind == "text"
+        opening = [] if is_open else self._open_block({"type": "text", "text": ""})
         return [*opening, self._block_delta({"type": "text_delta", "text": text})]
 
-    def _call(self, call_id: str, name: str, arguments: str) -> list[bytes]:
-        opening = [*self._end_block(), *self._open_block(_tool_use(call_id, name, {}))]
-        delta = self._block_delta({"type": "input_json_delta", "partial_json": arguments})
-        return [*opening, delta, self._block_stop()]
+    def _call(self, piece: Mapping[str, str]) -> list[bytes]:
+        """A call that begins, or what there is of its input; see Delta."""
+        frames = []
+        if "id" in piece:
+            frames += self._open_block(_tool_use(piece["id"], piece["name"], {}))
+        if piece["arguments"]:
+            delta = {"type": "input_json_delta", "partial_json": piece["arguments"]}
+            frames.append(self._block_delta(delta))
+        return frames
 
     def _open_block(self, block: dict[str, Any]) -> list[bytes]:
+        """Another block begins; the one before it ends."""
+        ended = self._end_block()
+        self.open_kind = block["type"]
         self.n_blocks += 1
         start = {"type": "content_block_start", "index": self.n_blocks - 1, "content_block": block}
-        return [_frame(start)]
+        return [*ended, _frame(start)]
 
     def _block_delta(self, delta: dict[str, Any]) -> bytes:
         index = self.n_blocks - 1
@@ -139,8 +147,8 @@ class MessageForm:
         return _frame({"type": "content_block_stop", "index": self.n_blocks - 1})
 
     def _end_block(self) -> list[bytes]:
-        was_in_text, self.in_text = self.in_text, False
-        return [self._block_stop()] if was_in_text else []
+        was_open, self.open_kind = self.open_kind, ""
+        return [self._block_stop()] if was_open else []
 
     def _message(
         self, content: list[dict[str, Any]], usage: Usage, reason: str | None, stop: str | None
@@ -159,6 +167,14 @@ class MessageForm:
 
 def _tool_use(call_id: str, name: str, given: Any) -> dict[str, Any]:
     return {"type": "tool_use", "id": call_id, "name": name, "input": given}
+
+
+def _given(arguments: str) -> Any:
+    """The input of a call. One that was cut off has none; why it was stands in stop_reason."""
+    try:
+        return json.loads(arguments)
+    except ValueError:
+        return {}
 
 
 def _stop(answer: Answer) -> tuple[str, str | None]:

@@ -82,13 +82,20 @@ class Completion:
         chunks = []
         if delta.text or delta.logprobs:
             chunks.append(self._chunk(index, {"content": delta.text}, logprobs=delta.logprobs))
-        for call in delta.tool_calls:
-            at = self.n_calls.get(index, 0)
-            self.n_calls[index] = at + 1
-            head = {"index": at, **_call({**call, "arguments": ""})}
-            rest = {"index": at, "function": {"arguments": call["arguments"]}}
-            chunks += [self._chunk(index, {"tool_calls": [part]}) for part in (head, rest)]
+        for piece in delta.tool_calls:
+            parts = self._parts(index, piece)
+            chunks += [self._chunk(index, {"tool_calls": [part]}) for part in parts]
         return chunks
+
+    def _parts(self, index: int, piece: Mapping[str, str]) -> list[dict[str, Any]]:
+        """The beginning of a call with its name, then what there is of its arguments."""
+        parts: list[dict[str, Any]] = []
+        if "id" in piece:
+            self.n_calls[index] = self.n_calls.get(index, 0) + 1
+            parts.append(_call({**piece, "arguments": ""}))
+        if piece["arguments"]:
+            parts.append({"function": {"arguments": piece["arguments"]}})
+        return [{"index": self.n_calls[index] - 1, **part} for part in parts]
 
     def _chunk(
         self,

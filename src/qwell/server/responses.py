@@ -68,6 +68,7 @@ class ResponseForm:
     n_sent: int = 0  # events so far: each carries its number
     output: list[dict[str, Any]] = field(default_factory=list)  # items that are closed
     text: str | None = None  # of the message that is open, None while none is
+    call: dict[str, str] | None = None  # the one that is open
 
     def opening(self) -> list[bytes]:
         body = self._body("in_progress", [])
@@ -81,12 +82,12 @@ class ResponseForm:
         if not isinstance(event, Delta):
             return []
         frames = self._grow(event.text) if event.text else []
-        for call in event.tool_calls:
-            frames += [*self._close_message(), *self._call(call)]
+        for piece in event.tool_calls:
+            frames += self._call(piece)
         return frames
 
     def closing(self, answers: Sequence[Answer]) -> list[bytes]:
-        frames = self._close_message()
+        frames = self._close()
         body = self._ended(answers, self.output)
         return [*frames, self._event(f"response.{body['status']}", response=body)]
 
@@ -103,7 +104,7 @@ class ResponseForm:
         output = []
         if answer.text or not answer.tool_calls:
             output.append(self._message(0, answer.text, "completed"))
-        output += [_call_item(call, call["arguments"], "completed") for call in answer.tool_calls]
+        output += [_call_item(call) for call in answer.tool_calls]
         return self._ended(answers, output)
 
     def _ended(self, answers: Sequence[Answer], output: list[dict[str, Any]]) -> dict[str, Any]:
@@ -116,7 +117,7 @@ class ResponseForm:
         return body | {"usage": _usage(answer.usage)} | notices_of(answers)
 
     def _grow(self, text: str) -> list[bytes]:
-        frames = [] if self.text is not None else self._open_message()
+        frames = [] if self.text is not None else [*self._close(), *self._open_message()]
         self.text = (self.text or "") + text
         return [*frames, self._part_event("response.output_text.delta", delta=text, logprobs=[])]
 
@@ -140,18 +141,39 @@ class ResponseForm:
         self.output.append(item)
         return frames
 
-    def _call(self, call: Mapping[str, str]) -> list[bytes]:
-        item = _call_item(call, call["arguments"], "completed")
-        at = {"item_id": item["id"], "output_index": len(self.output)}
-        kind = "response.function_call_arguments"
+    def _call(self, piece: Mapping[str, str]) -> list[bytes]:
+        """A call that begins, or what there is of its arguments; see Delta."""
+        frames = []
+        if "id" in piece:
+            frames += self._close()
+            self.call = {**piece, "arguments": ""}
+            item = _call_item(self.call) | {"status": "in_progress"}
+            frames.append(self._item_event("response.output_item.added", item))
+        assert self.call is not None, "a call begins with its name"
+        if piece["arguments"]:
+            self.call["arguments"] += piece["arguments"]
+            frames.append(self._call_event(self.call, "delta", delta=piece["arguments"]))
+        return frames
+
+    def _close(self) -> list[bytes]:
+        """End the item that is open."""
+        return [*self._close_message(), *self._close_call()]
+
+    def _close_call(self) -> list[bytes]:
+        if self.call is None:
+            return []
+        call, self.call = self.call, None
+        item = _call_item(call)
         frames = [
-            self._item_event("response.output_item.added", _call_item(call, "", "in_progress")),
-            self._event(f"{kind}.delta", **at, delta=call["arguments"]),
-            self._event(f"{kind}.done", **at, name=call["name"], arguments=call["arguments"]),
+            self._call_event(call, "done", name=call["name"], arguments=call["arguments"]),
             self._item_event("response.output_item.done", item),
         ]
         self.output.append(item)
         return frames
+
+    def _call_event(self, call: Mapping[str, str], kind: str, **values: Any) -> bytes:
+        at = {"item_id": _call_id(call), "output_index": len(self.output)}
+        return self._event(f"response.function_call_arguments.{kind}", **at, **values)
 
     def _item_event(self, kind: str, item: dict[str, Any]) -> bytes:
         return self._event(kind, output_index=len(self.output), item=item)
@@ -197,15 +219,28 @@ def _part(text: str) -> dict[str, Any]:
     return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
 
 
-def _call_item(call: Mapping[str, str], arguments: str, status: str) -> dict[str, Any]:
+def _call_id(call: Mapping[str, str]) -> str:
+    return f"fc_{call['id'].removeprefix('call_')}"
+
+
+def _call_item(call: Mapping[str, str]) -> dict[str, Any]:
+    """A call that is over; where the answer was cut off, it is not complete."""
     return {
-        "id": f"fc_{call['id'].removeprefix('call_')}",
+        "id": _call_id(call),
         "type": "function_call",
         "call_id": call["id"],
         "name": call["name"],
-        "arguments": arguments,
-        "status": status,
+        "arguments": call["arguments"],
+        "status": "completed" if _is_json(call["arguments"]) else "incomplete",
     }
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _usage(usage: Usage) -> dict[str, Any]:

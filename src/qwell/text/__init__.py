@@ -8,16 +8,17 @@ from qwell.text.context import Fitted, fit
 from qwell.text.decoder import IncrementalDecoder, StopStrings
 from qwell.text.template import ChatTemplate
 from qwell.text.tokenizer import Tokenizer
-from qwell.text.tool_calls import ToolCall, ToolCallParser
+from qwell.text.tool_calls import Arguments, CallBegun, ToolCallParser
 
 __all__ = [
+    "Arguments",
+    "CallBegun",
     "ChatTemplate",
     "Fitted",
     "IncrementalDecoder",
     "StopStrings",
     "Text",
     "Tokenizer",
-    "ToolCall",
     "ToolCallParser",
     "fit",
 ]
