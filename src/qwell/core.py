@@ -142,7 +142,8 @@ class Delta:
     """Text that is final: whole characters, no part of a stop string.
 
     logprobs: one entry per token of this delta, as in OpenAI's chat API, when asked for.
-    tool_calls: calls that are complete, with id, name, and arguments as JSON text.
+    tool_calls: pieces of calls. One with id and name begins a call; the arguments of it and of
+    those that follow, joined, are its arguments as JSON text.
     """
 
     type: ClassVar[str] = "delta"

@@ -62,3 +62,10 @@ def test_an_answer_in_a_grammar_is_only_begun_anew() -> None:
     assert relay.can_move
     said(relay, "{")
     assert not relay.can_move
+
+
+def test_an_answer_that_calls_a_tool_is_only_begun_anew() -> None:
+    relay = Relay(Request("r1", HELLO.messages, tools=({"function": {"name": "f"}},)))
+    relay.rest()
+    assert relay.passed(Delta("", tool_calls=({"id": "c", "name": "f", "arguments": ""},)))
+    assert not relay.can_move

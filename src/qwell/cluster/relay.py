@@ -16,7 +16,7 @@ class Relay:
     def __init__(self, request: Request) -> None:
         self._request = request
         self._said = ""
-        self._n_pieces = 0  # of text: about as many as tokens
+        self._n_pieces = 0  # of text and calls: about as many as tokens
         self._n_engines = 0
 
     @property
@@ -24,7 +24,7 @@ class Relay:
         """Whether another engine can go on. Text that follows a grammar can only be begun anew."""
         request = self._request
         is_plain = not (request.tools or request.reply_schema or request.prompt_ids)
-        return not self._said or (is_plain and request.top_logprobs is None)
+        return not self._n_pieces or (is_plain and request.top_logprobs is None)
 
     def rest(self) -> Request:
         """The request for the next engine."""
