@@ -13,12 +13,18 @@ namespace {
 constexpr int kAlone = 8;        // below this many rows every thread quantises for itself
 constexpr int kFew = 64;         // up to this many rows reading weights costs as much as products
 constexpr int kFeedForward = 4;  // blocks of gate, then of up, in one go when rows are few
-constexpr int kChunks = 4;       // pieces per thread of a matrix: a slow core gets fewer
-constexpr int kHeadChunks = 16;
 constexpr int kStride = 64;       // logits that are looked at together for one near the best
+constexpr size_t kFetched = size_t{256} << 10;  // at most, into a cache of 512 KB or more
+constexpr int kBeginning = 3 << 10;             // what kernels have in flight
 constexpr float kMargin = 12.0f;  // e^-12: what lies further below the best is never sampled
 
 int row_width(const Config& c) { return (c.n_head + 2 * c.n_kv_head) * c.head_dim; }
+
+// The beginning of a stream of weights, which kernels fetch ahead from there on. Inlined by force:
+// GCC takes a function that only prefetches for one without effect.
+__attribute__((always_inline)) inline void fetch(const uint8_t* weights) {
+  for (int i = 0; i < kBeginning; i += kVector) __builtin_prefetch(weights + i);
+}
 
 size_t times(int a, int b) { return static_cast<size_t>(a) * static_cast<size_t>(b); }
 
@@ -189,13 +195,23 @@ void Model::copy(int source, int target, int n) {
   if (source != target) cache_.copy(source, target, n);
 }
 
+// Each thread begins with a share of its own, whose weights it may have fetched before (ahead_of);
+// the other half goes to who is there.
+int Model::own_share(int n) const { return team_.size() == 1 ? n : n / (2 * team_.size()); }
+
 template <typename Do>
-void Model::in_chunks(int n_groups, int chunks_per_thread, Do&& chunk) {
-  const int n = std::min(n_groups, team_.size() == 1 ? 1 : chunks_per_thread * team_.size());
-  for (int i; (i = team_.next()) < n;) {
-    chunk(static_cast<int>(int64_t{n_groups} * i / n),
-          static_cast<int>(int64_t{n_groups} * (i + 1) / n));
-  }
+void Model::in_chunks(int n, int thread, Do&& chunk) {
+  const int own = own_share(n), rest = own * team_.size();
+  if (own > 0) chunk(thread * own, (thread + 1) * own);
+  for (int begin, end; team_.take(n - rest, &begin, &end);) chunk(rest + begin, rest + end);
+}
+
+// What the thread will read first of a matrix that is walked in n units of so many groups.
+Ahead Model::ahead_of(const Tensor& w, int n, int groups, int thread) const {
+  const int own = own_share(n) * groups, from = own * thread;
+  if (from >= w.groups()) return {};
+  const auto bytes = static_cast<size_t>(w.group(own) - w.group(0));
+  return {w.group(from), std::min(bytes, kFetched)};
 }
 
 void Model::round(const float* x, int n, const Rounded& to, int row, int first_block,
@@ -276,7 +292,7 @@ void Model::embed(int row) {
 void Model::pass(int thread) {
   if (thread == 0) clock_.start();
   for (int row = thread; row < rows_.n; row += team_.size()) embed(row);
-  end_phase(Phase::embed, thread);
+  end_phase(Phase::embed, thread, ahead_of(layers_[0].q, row_width(config_) / kLanes, 1, thread));
   for (int i = 0; i < config_.n_layer; ++i) {
     layer_pass(layers_[static_cast<size_t>(i)], i, thread);
     if (stop_) return;
@@ -284,9 +300,9 @@ void Model::pass(int thread) {
   if (rows_.n_outputs > 0) head_pass(thread);
 }
 
-void Model::end_phase(Phase phase, int thread) {
+void Model::end_phase(Phase phase, int thread, Ahead ahead) {
   if (thread == 0) clock_.arrived();
-  team_.barrier_and_restart();
+  team_.barrier_and_restart(ahead);
   if (thread == 0) clock_.ended(phase);
 }
 
@@ -345,8 +361,10 @@ void Model::feed_forward(const Layer& layer, const Rounded& x, const Rounded& ff
   const int width = (end - begin) * kBlock;
   float* gate = scratch.gate.data();
   float* up = scratch.up.data();
+  fetch(layer.up.group(begin * kGroups));  // what is read next, for while this is read
   multiply(layer.gate, begin * kGroups, end * kGroups, x, gate - begin * kBlock, width, false,
            scratch);
+  fetch(layer.gate.group(end * kGroups));
   multiply(layer.up, begin * kGroups, end * kGroups, x, up - begin * kBlock, width, false, scratch);
   kernels_.silu_mul(gate, up, rows_.n * width);
   for (int row = 0; row < rows_.n; ++row) {
@@ -366,7 +384,7 @@ void Model::layer_pass(const Layer& layer, int index, int thread) {
     const Rounded a = normed(layer.attn_norm, thread);
     const Tensor* parts[3] = {&layer.q, &layer.k, &layer.v};
     const float* biases[3] = {layer.q_bias, layer.k_bias, layer.v_bias};
-    in_chunks(width / kLanes, kChunks, [&](int begin, int end) {
+    in_chunks(width / kLanes, thread, [&](int begin, int end) {
       for (int i = 0, first = 0; i < 3; first += parts[i]->groups(), ++i) {
         const int from = std::max(begin - first, 0);
         const int to = std::min(end - first, parts[i]->groups());
@@ -379,12 +397,12 @@ void Model::layer_pass(const Layer& layer, int index, int thread) {
         }
       }
     });
-    end_phase(Phase::qkv, thread);
+    end_phase(Phase::qkv, thread, ahead_of(layer.o, layer.o.groups(), 1, thread));
   }
 
   // 2. attention:  attended[n][n_head * head_dim]
   if (needs_keys_first_) {
-    in_chunks(n * c.n_kv_head, kChunks, [&](int begin, int end) {
+    in_chunks(n * c.n_kv_head, thread, [&](int begin, int end) {
       for (int i = begin; i < end; ++i) store_keys(index, i / c.n_kv_head, i % c.n_kv_head);
     });
     team_.barrier_and_restart();
@@ -392,15 +410,15 @@ void Model::layer_pass(const Layer& layer, int index, int thread) {
   for (int i; (i = team_.next()) < static_cast<int>(parts_.size());) {
     attend(index, parts_[static_cast<size_t>(i)], scratch);
   }
-  end_phase(Phase::attention, thread);
+  end_phase(Phase::attention, thread, ahead_of(layer.o, layer.o.groups(), 1, thread));
 
   // 3. x += Wo attended
   {
     const Rounded a = quantized(attended_.data(), c.n_head * c.head_dim, thread);
-    in_chunks(layer.o.groups(), kChunks, [&](int begin, int end) {
+    in_chunks(layer.o.groups(), thread, [&](int begin, int end) {
       multiply(layer.o, begin, end, a, x_.data(), c.n_embd, true, scratch);
     });
-    end_phase(Phase::attended, thread);
+    end_phase(Phase::attended, thread, ahead_of(layer.gate, c.n_ff / kBlock, kBlock / kLanes, thread));
   }
 
   // 4. ff[n][n_ff] = silu(Wgate norm(x)) * Wup norm(x), quantised block by block
@@ -408,20 +426,23 @@ void Model::layer_pass(const Layer& layer, int index, int thread) {
   {
     const Rounded a = normed(layer.ffn_norm, thread);
     const int at_once = n <= kFew ? kFeedForward : 1;
-    in_chunks(c.n_ff / kBlock, kChunks, [&](int begin, int end) {
+    in_chunks(c.n_ff / kBlock, thread, [&](int begin, int end) {
       for (int block = begin; block < end; block += at_once) {
         feed_forward(layer, a, ff, block, std::min(block + at_once, end), scratch);
       }
     });
-    end_phase(Phase::gate_up, thread);
+    end_phase(Phase::gate_up, thread, ahead_of(layer.down, layer.down.groups(), 1, thread));
   }
 
   // 5. x += Wdown ff
-  in_chunks(layer.down.groups(), kChunks, [&](int begin, int end) {
+  in_chunks(layer.down.groups(), thread, [&](int begin, int end) {
     multiply(layer.down, begin, end, ff, x_.data(), c.n_embd, true, scratch);
   });
   if (thread == 0) stop_ = cancelled_.load(std::memory_order_relaxed);
-  end_phase(Phase::down, thread);
+  const bool is_last = index + 1 == c.n_layer;
+  const Tensor& next = is_last ? head_hi_ : layers_[static_cast<size_t>(index) + 1].q;
+  end_phase(Phase::down, thread,
+            ahead_of(next, is_last ? next.groups() : width / kLanes, 1, thread));
 }
 
 // logits[n_outputs][n_vocab_padded]: the high plane for every token, then the low plane for those
@@ -444,7 +465,7 @@ void Model::head_pass(int thread) {
 
   float* peaks = &peaks_[times(thread, n)];
   std::fill(peaks, peaks + n, -INFINITY);
-  in_chunks(head_hi_.groups(), kHeadChunks, [&](int begin, int end) {
+  in_chunks(head_hi_.groups(), thread, [&](int begin, int end) {
     multiply(head_hi_, begin, end, tiles, logits_, c.n_vocab_padded, false, scratch);
     const int from = begin * kLanes, to = std::min(end * kLanes, c.n_vocab);
     for (int i = 0; i < n; ++i) {
@@ -462,11 +483,12 @@ void Model::head_pass(int thread) {
       peak = std::max(peak, peaks_[times(t, n) + static_cast<size_t>(i)]);
     rescore(i, begin, end, exact_ ? -INFINITY : peak - kMargin);
   }
-  end_phase(Phase::head, thread);
+  end_phase(Phase::head, thread, {});
 }
 
 void Model::rescore(int output, int begin, int end, float threshold) {
-  const int cols = config_.n_embd, blocks = cols / kBlock;
+  const int cols = config_.n_embd, bytes = cols / 2 + cols / kBlock * 2;
+  const auto low_of = [&](int token) { return head_lo_.data + times(token, bytes); };
   float* row = logits_ + times(output, config_.n_vocab_padded);
   const Rounded all = outs_.rows(rows_.n_outputs, cols, 1);
   const auto only = [&](const Activations& x) {
@@ -477,13 +499,17 @@ void Model::rescore(int output, int begin, int end, float threshold) {
   for (int from = begin; from < end; from += kStride) {
     const int to = std::min(from + kStride, end);
     if (kernels_.max(row + from, to - from) < threshold) continue;
+    int tokens[kStride], n_tokens = 0;
     for (int token = from; token < to; ++token) {
       if (row[token] < threshold) continue;
-      const uint8_t* low = head_lo_.data + times(token, cols / 2 + blocks * 2);
-      row[token] += kernels_.dot_lo(low, main);
-      if (precise_) row[token] += kernels_.dot_lo(low, rest);
-      ++n;
+      tokens[n_tokens++] = token;
+      for (int i = 0; i < bytes; i += kVector) __builtin_prefetch(low_of(token) + i);
     }
+    for (int i = 0; i < n_tokens; ++i) {
+      row[tokens[i]] += kernels_.dot_lo(low_of(tokens[i]), main);
+      if (precise_) row[tokens[i]] += kernels_.dot_lo(low_of(tokens[i]), rest);
+    }
+    n += n_tokens;
   }
   rescored_.fetch_add(n, std::memory_order_relaxed);
 }

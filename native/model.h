@@ -106,7 +106,7 @@ class Model {
   void plan_attention(const Rows& rows);
   void embed(int row);
   void pass(int thread);
-  void end_phase(Phase phase, int thread);
+  void end_phase(Phase phase, int thread, Ahead ahead);
   void layer_pass(const Layer& layer, int index, int thread);
   void attend(int layer, const Part& part, Scratch& scratch);
   void feed_forward(const Layer& layer, const Rounded& x, const Rounded& ff, int begin, int end,
@@ -122,7 +122,9 @@ class Model {
   void multiply(const Tensor& w, int begin, int end, const Rounded& x, float* out, int64_t stride,
                 bool accumulate, Scratch& scratch);
   template <typename Do>
-  void in_chunks(int n_groups, int chunks_per_thread, Do&& chunk);
+  void in_chunks(int n, int thread, Do&& chunk);
+  int own_share(int n) const;
+  Ahead ahead_of(const Tensor& w, int n, int groups, int thread) const;
 
   Pack pack_;
   size_t huge_bytes_;

@@ -1,16 +1,27 @@
 #include "threads.h"
 
+#include <algorithm>
+
 namespace qwell {
 namespace {
 
-constexpr int kSpins = 1500;  // about 50 us with pause at 30-40 ns: longer than any phase differs
+constexpr int kSpins = 1500;         // longer than threads differ at the end of a phase
+constexpr int kSpinsBetween = 6000;  // longer than choosing a token takes, so that none must wake
+constexpr size_t kLine = 64, kLinesAtOnce = 4;
 
 }  // namespace
 
-void wait_while_equal(const std::atomic<uint32_t>& word, uint32_t seen) {
-  for (int i = 0; i < kSpins; ++i) {
+void wait_while_equal(const std::atomic<uint32_t>& word, uint32_t seen, int spins, Ahead ahead) {
+  for (int i = 0; i < spins; ++i) {
     if (word.load(std::memory_order_acquire) != seen) return;
-    cpu_relax();
+    const size_t from = static_cast<size_t>(i) * kLine * kLinesAtOnce;
+    if (from >= ahead.bytes) {
+      cpu_relax();
+      continue;
+    }
+    for (size_t line = 0; line < kLinesAtOnce; ++line) {
+      __builtin_prefetch(ahead.data + from + line * kLine, 0, 2);
+    }
   }
   while (word.load(std::memory_order_acquire) == seen) word.wait(seen, std::memory_order_acquire);
 }
@@ -29,7 +40,7 @@ Team::~Team() {
 void Team::loop(int thread) {
   uint32_t seen = 0;
   for (;;) {
-    wait_while_equal(epoch_, seen);
+    wait_while_equal(epoch_, seen, kSpinsBetween);
     seen = epoch_.load(std::memory_order_acquire);
     if (ending_) return;
     body_(context_, thread);
@@ -49,10 +60,10 @@ void Team::run(Body body, void* context) {
   epoch_.fetch_add(1, std::memory_order_release);
   epoch_.notify_all();
   body(context, 0);
-  if (n_ > 1) wait_while_equal(finished_, before);
+  if (n_ > 1) wait_while_equal(finished_, before, kSpins);
 }
 
-void Team::arrive(bool restart) {
+void Team::arrive(bool restart, Ahead ahead) {
   const uint32_t generation = generation_.load(std::memory_order_relaxed);
   if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == n_) {
     arrived_.store(0, std::memory_order_relaxed);
@@ -61,16 +72,26 @@ void Team::arrive(bool restart) {
     generation_.notify_all();
     return;
   }
-  wait_while_equal(generation_, generation);
+  wait_while_equal(generation_, generation, kSpins, ahead);
 }
 
 void Team::barrier() {
-  if (n_ > 1) arrive(false);
+  if (n_ > 1) arrive(false, {});
 }
 
-void Team::barrier_and_restart() {
+bool Team::take(int n, int* begin, int* end) {
+  int at = counter_.load(std::memory_order_relaxed);
+  do {
+    if (at >= n) return false;
+    *begin = at;
+    *end = at + std::max(1, (n - at) / (2 * n_));
+  } while (!counter_.compare_exchange_weak(at, *end, std::memory_order_relaxed));
+  return true;
+}
+
+void Team::barrier_and_restart(Ahead ahead) {
   if (n_ > 1) {
-    arrive(true);
+    arrive(true, ahead);
   } else {
     counter_.store(0, std::memory_order_relaxed);
   }

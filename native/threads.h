@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <thread>
@@ -18,8 +19,15 @@ inline void cpu_relax() {
 #endif
 }
 
-// Wait until `word` differs from `seen`: spin about 50 microseconds, then sleep in the kernel.
-void wait_while_equal(const std::atomic<uint32_t>& word, uint32_t seen);
+// Memory that a thread will read next and may fetch into its cache while it waits.
+struct Ahead {
+  const uint8_t* data = nullptr;
+  size_t bytes = 0;
+};
+
+// Wait until `word` differs from `seen`: spin for a while, then sleep in the kernel.
+void wait_while_equal(const std::atomic<uint32_t>& word, uint32_t seen, int spins,
+                      Ahead ahead = {});
 
 class Team {
  public:
@@ -38,12 +46,15 @@ class Team {
   void barrier();
   // Inside a body, after a barrier that follows the last use: hands out 0, 1, 2, ... to threads.
   int next() { return counter_.fetch_add(1, std::memory_order_relaxed); }
-  // Barrier that also makes next() begin at 0 again.
-  void barrier_and_restart();
+  // The same for runs of n units: ever shorter ones, so that threads finish together however fast
+  // each of them is. False when all are handed out.
+  bool take(int n, int* begin, int* end);
+  // Barrier that also makes next() and take() begin at 0 again.
+  void barrier_and_restart(Ahead ahead = {});
 
  private:
   void loop(int thread);
-  void arrive(bool restart);
+  void arrive(bool restart, Ahead ahead);
 
   const int n_;
   std::vector<std::thread> helpers_;
