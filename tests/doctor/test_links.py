@@ -58,6 +58,7 @@ def test_a_damaged_pack_is_made_anew_before_anything_is_fetched(fault: str) -> N
         (["api.settings"], {"config-invalid"}),
         (["engine.queue"], {"request-queueing"}),
         (["engine.speed"], {"slower-than-usual"}),
+        (["engine.responsive"], {"worker-unresponsive"}),
         (["engine.speed", "container.cpu_throttling"], {"cgroup-cpu-throttled"}),
     ],
 )
@@ -65,3 +66,15 @@ def test_what_is_seen_together_is_named_together(checks: list[str], faults: set[
     others = [c.id for c in CHECKS if c.id not in checks and not c.deep]
     findings = [*map(finding, checks), *(finding(c, Status.PASS) for c in others)]
     assert {diagnosis["id"] for diagnosis in consult.report(findings).diagnoses} == faults
+
+
+@pytest.mark.parametrize(
+    ("check", "fault"),
+    [("engine.responsive", "worker-unresponsive"), ("host.disk_space", "disk-full")],
+)
+def test_an_incident_has_the_name_of_its_fault(check: str, fault: str) -> None:
+    assert consult.likeliest(finding(check)) == fault
+
+
+def test_a_check_that_accuses_nobody_names_none() -> None:
+    assert consult.likeliest(finding("host.load", Status.PASS)) == ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -96,6 +97,18 @@ async def test_a_death_is_an_incident_at_once_and_closes_by_itself(
         await watch.tick()
     assert room.incidents.open_for("engine.worker") is None
     assert room.incidents.newest_first()[-1].events[0][1] == "opened"
+
+
+async def test_a_worker_that_reports_nothing_is_an_incident_before_it_is_killed(
+    room: DoctorRoom, worker: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker.status.pid = 2**22 + 1  # no process has it
+    now = time.monotonic()
+    room.view.look_at_worker()
+    monkeypatch.setattr("qwell.server.self_view.time.monotonic", lambda: now + 7.0)
+    room.view.look_at_worker()
+    await monitors(room).tick()
+    assert room.incidents.open_for("engine.responsive") is not None
 
 
 async def test_a_death_between_two_looks_is_noted_all_the_same(

@@ -62,6 +62,7 @@ def port_of(findings: Iterable[Finding]) -> str:
 def likeliest(finding: Finding) -> str:
     """The fault that this finding alone speaks for most, "" when none does."""
     from qwell.doctor.catalogue import load
+    from qwell.doctor.own_faults import own_diagnoses
 
     weights = {
         fault.id: signal.weight
@@ -69,7 +70,9 @@ def likeliest(finding: Finding) -> str:
         for signal in fault.signals
         if signal.finding == finding.check and signal.status is finding.status
     }
-    return max(weights, key=lambda fault: weights[fault], default="")
+    if not weights:
+        return next((d.fault.id for d in own_diagnoses([finding], ())), "")
+    return max(weights, key=lambda fault: weights[fault])
 
 
 def diagnose_text(text: str, findings: Sequence[Finding] = (), port: str = "") -> dict[str, Any]:

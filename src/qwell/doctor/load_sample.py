@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from qwell.doctor.cgroup import Throttling
+from qwell.doctor.frozen import why_frozen
 
 if TYPE_CHECKING:
     from qwell.doctor.answer import Answer, Frame
@@ -116,9 +117,8 @@ def take(system: System) -> LoadSample:
 def is_idle(system: System) -> bool:
     """The server could answer at once: asking takes nothing from anybody."""
     worker = system.facts.get("worker", {})
-    return (
-        worker.get("phase") == "ready" and not worker.get("running") and not worker.get("waiting")
-    )
+    is_free = not worker.get("running") and not worker.get("waiting")
+    return worker.get("phase") == "ready" and is_free and not why_frozen(system)
 
 
 def count(system: System, pid: int | None) -> Counters:

@@ -28,6 +28,7 @@ class Watched:
 
 WATCHED = (
     Watched("engine.worker", raise_after=1),
+    Watched("engine.responsive", raise_after=1),
     Watched("engine.stable", raise_after=1),
     Watched("engine.instructions", raise_after=1),
     Watched("engine.accepts_model", raise_after=1),

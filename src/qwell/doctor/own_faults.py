@@ -62,6 +62,7 @@ _SPECIFIC = frozenset(
         "api.settings",
         "api.database",
         "api.terminal_event",
+        "engine.responsive",
         "engine.same_answer",
         "dialogue.not_degenerate",
         "engine.speed",

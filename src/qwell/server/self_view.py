@@ -18,7 +18,7 @@ from qwell.doctor.baseline import Baseline
 from qwell.doctor.posted import Posted
 from qwell.errors import QwellError
 from qwell.server.streams import Stream, Streams
-from qwell.server.worker_protocol import Worker
+from qwell.server.worker_protocol import Status, Worker
 from qwell.store import StoreKeeper
 
 RECENT = 20  # answers that count as "of late"
@@ -44,6 +44,8 @@ class SelfView:
         self._started = self._phase_since = time.monotonic()
         self._phase = ""
         self._restarts = 0
+        self._status: Status | None = None
+        self._heard = self._started
         self._deaths: deque[tuple[float, str, str]] = deque(maxlen=_MOST_DEATHS)
         self._recent: deque[tuple[str, frozenset[str]]] = deque(maxlen=RECENT)
         self._baseline_key = ""
@@ -60,9 +62,11 @@ class SelfView:
         self._recent.append((end.reason if isinstance(end, Done) else "error", codes))
 
     def look_at_worker(self) -> None:
-        """Note a death and a change of phase. Called often enough to miss none."""
+        """Note a death, a change of phase, a report. Called often enough to miss none."""
         status = self.worker.status
         now = time.monotonic()
+        if status is not self._status:  # replaced with each of its reports
+            self._status, self._heard = status, now
         if status.phase != self._phase:
             self._phase, self._phase_since = status.phase, now
             if status.phase == "restarting":
@@ -120,6 +124,7 @@ class SelfView:
         return {
             "phase": status.phase,
             "phase_s": round(now - self._phase_since, 1),
+            "silent_s": round(now - self._heard, 1),
             "progress": status.progress,
             "model": model,
             "error": status.error.to_dict() if status.error else None,

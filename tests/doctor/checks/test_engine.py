@@ -18,9 +18,9 @@ USUAL = {"tok_s": 40.0, "ttft_ms": 50.0, "n": 5, "answers": ["1, 2, 3"]}
 
 def test_a_healthy_server_raises_nothing(served: Any, status: Status) -> None:
     for name in (
-        "worker", "stable", "instructions", "accepts_model", "loaded", "load_time", "queue",
-        "abandoned", "instruction_set", "fast_cpu", "dtype", "kv_cache", "threads", "context",
-        "orphans",
+        "worker", "responsive", "stable", "instructions", "accepts_model", "loaded", "load_time",
+        "queue", "abandoned", "instruction_set", "fast_cpu", "dtype", "kv_cache", "threads",
+        "context", "orphans",
     ):  # fmt: skip
         assert status(f"engine.{name}", served) == "pass", name
 
@@ -56,6 +56,38 @@ def test_what_the_worker_reports(
     with_worker: Any, status: Status, facts: dict[str, Any], check: str, expected: str
 ) -> None:
     assert status(check, with_worker(**facts)) == expected
+
+
+@pytest.mark.parametrize(
+    ("state", "silent_s", "expected"),
+    [
+        ("S", 0.4, "pass"),
+        ("R", 3.0, "pass"),
+        ("T", 0.4, "fail"),
+        ("t", 0.4, "fail"),
+        ("R", 9, "fail"),
+    ],
+)
+def test_a_frozen_worker_is_seen_before_it_is_killed(
+    with_worker: Any, status: Status, state: str, silent_s: float, expected: str
+) -> None:
+    machine = with_worker(pid=77, silent_s=silent_s)
+    machine.write("/proc/77/cmdline", "python\0-m\0qwell.worker.process\0--report-fd\x003\0")
+    machine.write("/proc/77/stat", f"77 (py) thon) {state} 1 1 1 0 -1")
+    assert status("engine.responsive", machine) == expected
+
+
+def test_a_worker_that_loads_may_be_silent(with_worker: Any, status: Status) -> None:
+    assert status("engine.responsive", with_worker(phase="loading", pid=77, silent_s=15)) == "pass"
+
+
+def test_the_state_of_another_program_with_that_number_tells_nothing(
+    with_worker: Any, status: Status
+) -> None:
+    machine = with_worker(pid=77, silent_s=0.2)
+    machine.write("/proc/77/cmdline", "sleep\x009\0")
+    machine.write("/proc/77/stat", "77 (sleep) T 1 1 1 0 -1")
+    assert status("engine.responsive", machine) == "pass"
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from qwell.doctor import baseline
 from qwell.doctor.checks.host import LOCAL
 from qwell.doctor.finding import Facts, Outcome, check, failed, passed, skipped, warned
+from qwell.doctor.frozen import process_state, silent_s, why_frozen
 from qwell.doctor.load_sample import LoadSample, load_sample, take
 from qwell.doctor.model_files import header_of as head_of
 from qwell.doctor.model_files import headers, packs
@@ -53,6 +54,18 @@ def worker_alive(system: System) -> Outcome:
         said = str(_error(system).get("found", ""))
         return failed("the worker process ended", "worker status", **facts, found=said)
     return passed("worker status", **facts)
+
+
+@check("engine.responsive", layer="engine", needs=SERVED)
+def responsive(system: System) -> Outcome:
+    """The worker is not stopped or frozen: it reports how it is doing."""
+    facts: Facts = {
+        "pid": int(worker(system).get("pid") or 0),
+        "state": process_state(system),
+        "silent_s": silent_s(system),
+    }
+    why = why_frozen(system)
+    return failed(why, "worker status", **facts) if why else passed("worker status", **facts)
 
 
 @check("engine.stable", layer="engine", needs=SERVED)
