@@ -10,7 +10,7 @@ PYTHON ?= $(shell command -v python3.11 || echo python3)
 BIN    := .venv/bin
 
 # what faults are caused with, besides what the tests install
-LAB_PACKAGES   := chromium nginx-light iproute2 iptables faketime
+LAB_PACKAGES   := chromium nginx-light iproute2 iptables faketime postgresql
 
 NATIVE_SOURCES := pyproject.toml CMakeLists.txt $(shell find native -type f)
 WEB_SOURCES    := $(shell find web -type f -not -path '*/node_modules/*' -not -path '*/dist/*')
@@ -60,7 +60,7 @@ audit: .venv/.installed-dev web/node_modules/.installed
 	$(BIN)/python scripts/audit.py --strict
 
 test: setup check
-	scripts/debian_packages.sh chromium fonts-noto-cjk postgresql zsh fish g++-aarch64-linux-gnu qemu-user \
+	scripts/debian_packages.sh chromium fonts-noto-cjk zsh fish g++-aarch64-linux-gnu qemu-user \
 	    podman runc debootstrap nginx-light systemd $(LAB_PACKAGES)
 	scripts/with_node.sh npm --prefix web test
 	$(BIN)/pytest $(ARGS)

@@ -9,6 +9,7 @@ import pytest
 from qwell.doctor.catalogue import load
 from qwell.doctor.checks import CHECKS
 from qwell.doctor.fault import Fault
+from qwell.doctor.own_faults import own_faults
 from qwell.lab.case import all_cases
 from qwell.lab.excused import EXCUSED
 
@@ -34,11 +35,11 @@ def test_a_fault_is_complete(fault: Fault) -> None:
 
 
 def test_only_faults_of_the_catalogue_are_caused_or_excused() -> None:
-    assert set(EXCUSED) | CAUSED <= set(load().faults)
+    assert set(EXCUSED) | CAUSED <= set(load().faults) | set(own_faults())
 
 
 def test_at_least_fifty_faults_over_nine_layers() -> None:
-    faults = load().faults
+    faults = {**load().faults, **own_faults()}
     assert len(CAUSED) >= 50
     assert len({faults[name].layer for name in CAUSED}) == 9
 

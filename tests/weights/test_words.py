@@ -19,9 +19,11 @@ def test_a_stop_token_that_the_model_lacks_is_left_out() -> None:
     assert stop_ids(HERE, {"<|im_end|>": 5}, 10) == (5,)
 
 
-@pytest.mark.parametrize("ids", [{}, {"<|im_end|>": 10}])
-def test_without_an_end_of_turn_there_is_no_chat(ids: dict[str, int]) -> None:
-    with pytest.raises(QwellError, match="tokenizer-mismatch"):
+@pytest.mark.parametrize(
+    ("ids", "fault"), [({}, "stop-token-missing"), ({"<|im_end|>": 10}, "tokenizer-mismatch")]
+)
+def test_without_an_end_of_turn_there_is_no_chat(ids: dict[str, int], fault: str) -> None:
+    with pytest.raises(QwellError, match=fault):
         stop_ids(HERE, ids, 10)
 
 

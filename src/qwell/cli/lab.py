@@ -60,6 +60,7 @@ def _run(options: argparse.Namespace, cases: list[Case]) -> int:
         n_pairs=options.pairs if is_whole else 0,
         n_healthy=options.healthy if is_whole else 0,
         controls=not options.without_controls,
+        minutes=options.minutes,
         watch=lambda line: print(line, file=sys.stderr, flush=True),
     )
     found = outcome.to_dict()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Iterable
 from dataclasses import Field, fields
 from typing import Any
@@ -128,7 +129,6 @@ def _add_doctor(commands: Any) -> None:
     command.add_argument("--url", help="address of the server (default: from host and port)")
     command.add_argument("--bundle", help="diagnose this file of `qwell bundle`, not the machine")
     command.add_argument("--verbose", action="store_true", help="show every check")
-    command.add_argument("--lang", choices=("zh", "en"), help="language (default: the system's)")
 
 
 def _add_diagnose(commands: Any) -> None:
@@ -140,7 +140,6 @@ def _add_diagnose(commands: Any) -> None:
     command.add_argument("--json", action="store_true", help="print JSON")
     command.add_argument("--live", action="store_true", help="look at this machine, too")
     command.add_argument("--url", help="address of the server (default: from host and port)")
-    command.add_argument("--lang", choices=("zh", "en"), help="language (default: the terminal's)")
 
 
 def _add_support(commands: Any) -> None:
@@ -152,13 +151,11 @@ def _add_support(commands: Any) -> None:
     command.add_argument("--case", help="go on with this case")
     command.add_argument("--undo", action="store_true", help="take back what fixed --case")
     command.add_argument("--json", action="store_true", help="print events as lines of JSON")
-    command.add_argument("--lang", choices=("zh", "en"), help="language (default: the terminal's)")
 
 
 def _add_explain(commands: Any) -> None:
     command = _command(commands, "explain", explain.run, "explain a fault: cause, signs, cure")
     command.add_argument("fault", nargs="?", help="id of a fault (default: list all)")
-    command.add_argument("--lang", choices=("zh", "en"), help="language (default: the terminal's)")
 
 
 def _add_bundle(commands: Any) -> None:
@@ -234,6 +231,9 @@ def _add_lab(commands: Any) -> None:
     command.add_argument(
         "--without-controls", action="store_true", help="do not try wrong fixes: half the time"
     )
+    command.add_argument(
+        "--minutes", type=float, default=math.inf, help="begin no scenario later (default: no end)"
+    )
     command.add_argument("--pairs", type=int, default=20, help="pairs of faults (default: 20)")
     command.add_argument("--healthy", type=int, default=300, help="healthy runs (default: 300)")
 
@@ -251,6 +251,7 @@ def _add_completion(commands: Any) -> None:
 
 def _command(commands: Any, name: str, run: Any, about: str) -> argparse.ArgumentParser:
     command: argparse.ArgumentParser = commands.add_parser(name, help=about, description=about)
+    command.add_argument("--lang", choices=("zh", "en"), help="language (default: the terminal's)")
     command.set_defaults(run=run)
     return command
 

@@ -109,7 +109,12 @@ def _bilingual(entry: Mapping[str, str]) -> Bilingual:
 def _signatures(entry: Mapping[str, Any]) -> tuple[Signature, ...]:
     """Those of the entry, and the id itself, as this program prints it."""
     name = re.escape(entry["id"])
-    printed = {"any": [rf"(?:^|\s)error: {name}$", rf"/faults/{name}(?![\w-])"], "weight": 6.0}
+    said = [
+        rf"(?:^|\s)error: {name}$",
+        rf"/faults/{name}(?![\w-])",
+        rf"""['"](?:fault|code)['"]: ?['"]{name}['"]""",
+    ]
+    printed = {"any": said, "weight": 6.0}
     known = enumerate([*entry.get("signature", ()), printed], 1)
     return tuple(
         Signature(f"log.{entry['id']}.{number}", tuple(one["any"]), one["weight"])

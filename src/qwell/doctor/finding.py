@@ -23,6 +23,7 @@ Layer = Literal[
     "dialogue",
 ]
 LAYERS: tuple[Layer, ...] = get_args(Layer)  # from the machine up to the conversation
+PATIENCE_S = 4.0  # with a check: a machine with too much to do is slow, and wants to be looked at
 
 Value = str | int | float | bool
 Facts = dict[str, Value]  # what a check gives as evidence, by name
@@ -139,7 +140,7 @@ class Check:
     layer: Layer
     run: Run
     needs: tuple[str, ...] = ()
-    timeout_s: float = 2.0
+    timeout_s: float = PATIENCE_S
     deep: bool = False
     about: str = ""
 
@@ -156,7 +157,7 @@ class Registry:
         *,
         layer: Layer,
         needs: tuple[str, ...] = (),
-        timeout_s: float = 2.0,
+        timeout_s: float = PATIENCE_S,
         deep: bool = False,
     ) -> Callable[[Run], Run]:
         """Declare the decorated function as a check. A second check of that id is our bug."""

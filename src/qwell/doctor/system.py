@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from qwell.doctor.http_door import HttpDoor
 
 T = TypeVar("T")
+_FACTS_S = 5.0  # a server whose event loop is late tells so late
 
 
 class System:
@@ -247,7 +248,7 @@ class System:
     @property
     def facts(self) -> dict[str, Any]:
         """What the server says about itself; empty when none of ours answers."""
-        answer = self.get("/api/doctor/facts")
+        answer = self.get("/api/doctor/facts", timeout_s=_FACTS_S)
         return answer.json() if answer is not None and answer.status == 200 else {}
 
     @property

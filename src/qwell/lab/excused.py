@@ -14,6 +14,7 @@ EXCUSED: Mapping[str, str] = {
     "swap-thrash": "needs a machine with swap, and slows down everybody who works on it",
     "selinux-denied": "needs a kernel with SELinux enforcing",
     "port-not-published": "needs a container engine, whose list of ports is what is looked at",
+    "slow-tokenizer": f"{_OTHER}: without tokenizer.json it starts no model",
     "wrong-dtype-on-cpu": f"{_OTHER}: half precision is refused at start",
     "batch-size-too-large": f"{_OTHER}: prompts are read in pieces",
     "prompt-too-long-prefill": "seen against a recorded speed, which a shared machine has not",

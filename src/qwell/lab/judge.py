@@ -19,6 +19,7 @@ from qwell.lab.result import Result
 from qwell.lab.wrong_fixes import try_wrong_fixes
 
 _PATIENCE_S = 12.0  # until a cure that works is to be felt
+_RECOVERY_S = 40.0  # until somebody who is not well yet counts as ill: slow machines need time
 Tell = Callable[[str, str], None]  # what happens, in one word, and how
 
 
@@ -27,12 +28,16 @@ def silent(_what: str, _text: str) -> None:
 
 
 class Judge:
-    """Takes one case at a time to one patient. tell hears of every step."""
+    """Takes one case at a time to one patient. tell hears of every step.
+
+    controls: wrong fixes are tried, too, at the first case of each fault.
+    """
 
     def __init__(self, tell: Tell = silent, *, controls: bool = True) -> None:
         self._tell = tell
         self._controls = controls
         self._well: set[Patient] = set()  # as the end of the case before has shown
+        self._controlled: set[str] = set()  # faults
 
     def examine(self, case: Case, patient: Patient, *, with_noise: bool = False) -> Result:
         """Never raises for what a scenario can do wrong: that is its result."""
@@ -60,8 +65,8 @@ class Judge:
         return result
 
     def _after(self, case: Case, patient: Patient, result: Result) -> None:
-        if patient.server is not None and self._controls:
-            patient.restart()  # wrong fixes may have ended workers
+        if patient.server is not None and patient.facts().get("worker", {}).get("restarts"):
+            patient.restart()  # wrong fixes have ended workers, which would be an alarm
         unwell = unwell_because(case, patient)
         result.undone = not unwell
         if not unwell:
@@ -80,7 +85,8 @@ class Judge:
             result.invalid = "nobody would notice"
             return
         self._name(effect, case, patient, result)
-        if self._controls:
+        if self._controls and case.fault not in self._controlled:
+            self._controlled.add(case.fault)
             result.wrong_fixes, result.false_passes = try_wrong_fixes(case, effect, patient)
         self._cure(effect, case, patient, result)
 
@@ -137,13 +143,16 @@ class Judge:
     def _verify(self, effect: Effect, case: Case, patient: Patient, result: Result) -> None:
         """The person's own attempt works, and the doctor names the fault no more."""
         revive(patient)
-        still = _for_long(effect.trouble)
         flags = effect.flags if effect.cured_flags is None else effect.cured_flags
-        report = patient.doctor(*flags)
-        named = [found["id"] for found in report["diagnoses"]]
-        result.verified = not still and case.fault not in named
-        if not result.verified:
-            result.said += f" after the cure: {still or named}"
+
+        def named() -> str:
+            found = [diagnosis["id"] for diagnosis in patient.doctor(*flags)["diagnoses"]]
+            return f"the doctor names {found}" if case.fault in found else ""
+
+        still = _for_long(effect.trouble) or _for_long(named)
+        result.verified = not still
+        if still:
+            result.said += f" after the cure: {still}"
 
 
 def _for_long(trouble: Callable[[], str]) -> str:
@@ -162,8 +171,15 @@ def revive(patient: Patient) -> None:
         patient.settle()
 
 
-def unwell_because(case: Case, patient: Patient) -> str:
-    """Why a patient without a fault is not well, "" when it is."""
+def unwell_because(case: Case, patient: Patient, patience_s: float = _RECOVERY_S) -> str:
+    """Why a patient without a fault is not well after all this time, "" when it is."""
+    ends = time.monotonic() + patience_s
+    while (why := _unwell_now(case, patient)) and time.monotonic() < ends:
+        time.sleep(0.5)
+    return why
+
+
+def _unwell_now(case: Case, patient: Patient) -> str:
     if case.who != "none":
         if patient.server is None or patient.state() != "ready":
             patient.restart()

@@ -5,11 +5,13 @@ Order and choice are the same in every run. Knows no fault.
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 import time
 from collections.abc import Callable, Iterable, Sequence
 
+from qwell.doctor.consult import find_fault
 from qwell.lab.case import CASES, Case, Kind, NotInjected, all_cases
 from qwell.lab.healthy import healthy_runs
 from qwell.lab.judge import Judge, Tell, silent
@@ -30,21 +32,36 @@ def run_lab(
     n_healthy: int = 0,
     with_noise: bool = True,
     controls: bool = True,
+    minutes: float = math.inf,
     watch: Watch = print,
     tell: Tell = silent,
 ) -> Outcome:
-    """Watch hears one line for each thing that is done."""
+    """Watch hears one line for each thing that is done.
+
+    The first variant of each fault comes first, then pairs and healthy runs, then the other
+    variants; after so many minutes those that are left count as skipped.
+    """
     started = time.monotonic()
     outcome = Outcome(machine=_machine())
+    judge = Judge(tell, controls=controls)
+    firsts, others = _firsts_and_others(cases)
+
+    def cause(case: Case) -> None:
+        if time.monotonic() - started > 60 * minutes:
+            why = f"not reached in {minutes:g} minutes"
+            result = Result(case.fault, case.variant, layer=find_fault(case.fault).layer)
+            result.skipped = why
+        else:
+            noisy = with_noise and is_noisy(case.name)
+            result = examine(judge, case, ward, with_noise=noisy)
+        outcome.results.append(result)
+        watch(line_of(result))
+
     with new_run() as run:
         ward = Ward(run)
         try:
-            judge = Judge(tell, controls=controls)
-            for case in _by_patient(cases):
-                noisy = with_noise and is_noisy(case.name)
-                result = examine(judge, case, ward, with_noise=noisy)
-                outcome.results.append(result)
-                watch(line_of(result))
+            for case in _by_patient(firsts):
+                cause(case)
             for first, second in pairs_of(all_cases())[:n_pairs]:
                 pair = examine_pair(first, second, ward)
                 outcome.pairs.append(pair)
@@ -52,10 +69,19 @@ def run_lab(
             if n_healthy:
                 outcome.healthy_runs, outcome.alarms = healthy_runs(ward, run, n_healthy)
                 watch(f"{outcome.healthy_runs} healthy runs, {len(outcome.alarms)} alarms")
+            for case in _by_patient(others):
+                cause(case)
         finally:
             ward.close()
     outcome.seconds = time.monotonic() - started
     return outcome
+
+
+def _firsts_and_others(cases: Iterable[Case]) -> tuple[list[Case], list[Case]]:
+    """The first variant of each fault, and further ones."""
+    firsts: dict[str, Case] = {}
+    others = [case for case in cases if firsts.setdefault(case.fault, case) is not case]
+    return list(firsts.values()), others
 
 
 def examine(judge: Judge, case: Case, ward: Ward, *, with_noise: bool = False) -> Result:

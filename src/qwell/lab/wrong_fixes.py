@@ -15,25 +15,26 @@ import signal
 import sys
 import time
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qwell.config import load
-from qwell.doctor.actions import ACTIONS, Impossible
+from qwell.doctor.actions import ACTIONS, Action, Facts, Hands, Impossible, Undo
 from qwell.doctor.checks import CHECKS
 from qwell.doctor.consult import find_fault
 from qwell.doctor.fault import Bilingual, Fault, Remedy
 from qwell.doctor.journal import Journal
 from qwell.doctor.system import System
 from qwell.doctor.treat import Practice
+from qwell.lab.case import in_turn
 
 if TYPE_CHECKING:
     from qwell.lab.case import Case, Effect
     from qwell.lab.patient import Patient
 
 BUDGET_S = 4.0  # for one fault: looking at a slow check again and again takes too long
-EMPTY = "no-fix"
+EMPTY, TOGETHER = "no-fix", "all-the-others"
 
 
 def try_wrong_fixes(case: Case, effect: Effect, patient: Patient) -> tuple[int, list[str]]:
@@ -92,20 +93,47 @@ def _try_all(fault: Fault, url: str) -> dict[str, str]:
     def look() -> System:
         return System(settings, url=url)
 
-    found: dict[str, str] = {}
-    ends = time.monotonic() + BUDGET_S
-    for remedy in wrong_remedies(fault):
-        if time.monotonic() > ends:
-            break
+    def try_one(remedy: Remedy) -> str:
         scratch = Path(settings.data_path) / f"{remedy.id}.trial"
         practice = Practice(
             look, RoughHands(look()), Journal(scratch), CHECKS, guards=(), settle_s=0.0, rounds=2
         )
         try:
-            found[remedy.id] = practice.treat(fault, remedy, consent=True).result
+            return practice.treat(fault, remedy, consent=True).result
         except OSError as error:
-            found[remedy.id] = f"failed: {error}"
+            return f"failed: {error}"
+
+    return _in_time(wrong_remedies(fault), try_one)
+
+
+def _in_time(remedies: list[Remedy], try_one: Callable[[Remedy], str]) -> dict[str, str]:
+    """One after the other while there is time, the others together: one look judges them all."""
+    found: dict[str, str] = {}
+    ends = time.monotonic() + BUDGET_S
+    for remedy in remedies:
+        if time.monotonic() > ends:
+            break
+        found[remedy.id] = try_one(remedy)
+    if others := remedies[len(found) :]:
+        ACTIONS[TOGETHER] = _together([remedy.action for remedy in others])
+        result = try_one(Remedy(TOGETHER, "auto", Bilingual("", ""), action=TOGETHER))
+        found |= {remedy.id: result for remedy in others}
     return found
+
+
+def _together(names: list[str]) -> Action:
+    """All these actions as one, and taken back in the other order."""
+
+    def carry_out(system: System, hands: Hands, facts: Facts) -> Undo:
+        undos: list[Undo] = []
+        for name in names:
+            with contextlib.suppress(Impossible, OSError):
+                undos.append(ACTIONS[name](system, hands, facts))
+        if not undos:
+            raise Impossible("none of them applies here")
+        return in_turn(*reversed(undos))
+
+    return carry_out
 
 
 if __name__ == "__main__":

@@ -73,7 +73,9 @@ def room_of(request: Request) -> DoctorRoom:
 @router.get("/doctor/facts")
 async def facts(request: Request) -> JSONResponse:
     """What the server knows of itself: worker, queue, recent answers, what pages posted."""
-    return JSONResponse(room_of(request).view.facts(), headers={"Cache-Control": "no-store"})
+    room = room_of(request)
+    await room.keeper.look()
+    return JSONResponse(room.view.facts(), headers={"Cache-Control": "no-store"})
 
 
 @router.get("/doctor/checks")

@@ -35,6 +35,7 @@ class DoctorRoom:
         self, settings: Settings, worker: Worker, streams: Streams, keeper: StoreKeeper
     ) -> None:
         self.view = SelfView(settings, worker, streams, keeper)
+        self.keeper = keeper
         self.incidents = Incidents(settings.data_path)
         self.journal = Journal(settings.data_path)
         self.examining = asyncio.Lock()

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 PATIENCE_S = 5.0  # how long somebody waits for a store that is still being opened
 RETRY_S = 10.0  # how long a refusal is believed before the next attempt
+LOOK_S = 1.0  # what does not answer by then may be busy: that is no loss
 
 log = logging.getLogger("qwell.store")
 
@@ -35,6 +36,7 @@ class StoreKeeper:
         self._store: Store | None = None
         self._opening: asyncio.Task[Store] | None = None
         self._tried_at = 0.0
+        self._lost: QwellError | None = None
 
     def start(self) -> None:
         """Begin opening; returns at once."""
@@ -60,12 +62,25 @@ class StoreKeeper:
 
     @property
     def error(self) -> QwellError | None:
-        """Why there is no store, when the last attempt to open it failed."""
+        """Why there is no store: the last attempt to open it failed, or the last look at it."""
         if not self._has_failed():
-            return None
+            return self._lost
         assert self._opening is not None
         error = None if self._opening.cancelled() else self._opening.exception()
         return error if isinstance(error, QwellError) else None
+
+    async def look(self) -> None:
+        """See whether the store still answers, once it is open."""
+        if self._store is None:
+            return
+        try:
+            await asyncio.wait_for(self._store.database.ping(), LOOK_S)
+        except QwellError as error:
+            self._lost = error
+        except TimeoutError:
+            log.info("the database takes its time", extra={"seconds": LOOK_S})
+        else:
+            self._lost = None
 
     async def close(self) -> None:
         """Store what is on its way, then let go of the database."""

@@ -19,10 +19,17 @@ _QUANT_NAME = re.compile(r"[-_ .](awq|gptq|gguf|q\d(_\w+)*|f16|bf16|fp16|int\d)$
 def stop_ids(path: Path, ids: Mapping[str, int], n_vocab: int) -> tuple[int, ...]:
     """The ids of all stop tokens that the vocabulary has, end of turn first.
 
-    Raises QwellError ``tokenizer-mismatch`` when the end of a turn has no id that the model knows.
+    Raises QwellError ``stop-token-missing`` when the tokenizer has no end of a turn, and
+    ``tokenizer-mismatch`` when it has one whose id the model does not know.
     """
-    end_of_turn = ids.get(STOP_TOKENS[0], n_vocab)
-    if end_of_turn >= n_vocab:
+    if STOP_TOKENS[0] not in ids:
+        raise QwellError(
+            "stop-token-missing",
+            found=f"{path}: {STOP_TOKENS[0]} is not among the tokens",
+            expected="the token that ends a turn, as Qwen2.5's chat models have it",
+            fix="use the tokenizer files that came with the weights: `qwell pull`",
+        )
+    if ids[STOP_TOKENS[0]] >= n_vocab:
         raise QwellError(
             "tokenizer-mismatch",
             found=f"{path}: {STOP_TOKENS[0]} is no token of the model's {n_vocab} tokens",

@@ -82,6 +82,7 @@ def load(settings: Settings, report: Report) -> Loaded:
         "n_slots": n_slots,
         "n_threads": threads.count,
         "threads_why": threads.why,
+        "use_cache": settings.engine != "transformers" or settings.use_cache == "on",
         "load_s": round(time.monotonic() - started, 3),
     }
     warmth = _warmth(settings, backend, meta)

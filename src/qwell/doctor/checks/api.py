@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 SERVED = ("api.server",)
 OURS = ("api.identity",)
 _LATE_MS, _LATE_ON_A_FULL_MACHINE_MS = 500, 3000
+_AWAKE_S = 1.5  # three such attempts leave time for the other checks of a run
 _PROGRAMS = ("qwell",)  # in the command line of a holder of the port
 
 
@@ -98,22 +99,22 @@ def awake(system: System) -> Outcome:
         return skipped("TLS fails before anything is asked: see network.certificate")
     times = [_health_ms(system) for _ in range(3)]
     if all(ms is None or ms > 1000 for ms in times):
-        shown = max((ms for ms in times if ms is not None), default=3000.0)
+        shown = max((ms for ms in times if ms is not None), default=1e3 * _AWAKE_S)
         return failed("it is connected but does not answer", "GET /health", ms=round(shown))
     return passed("GET /health", ms=round(min(ms for ms in times if ms is not None), 1))
 
 
 def _health_ms(system: System) -> float | None:
-    """Until the answer, or None when none came within three seconds."""
+    """Until the answer, or None when none came in time: api.loop_lag sees shorter pauses."""
     started = time.monotonic()
     try:
-        system.http("/health", timeout_s=3.0)
+        system.http("/health", timeout_s=_AWAKE_S)
     except OSError:
         return None
     return 1e3 * (time.monotonic() - started)
 
 
-@check("api.loop_lag", layer="api", needs=("api.server",))
+@check("api.loop_lag", layer="api", needs=("api.server",), timeout_s=8.0)  # a late one tells late
 def loop_lag(system: System) -> Outcome:
     """Nothing keeps the server's event loop busy for long, as it measures itself."""
     ms = system.facts.get("loop_lag_ms")

@@ -13,6 +13,7 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from qwell.doctor.address import is_loopback
 from qwell.doctor.checks.host import LOCAL, written_folders
@@ -289,5 +290,17 @@ def calls_localhost(system: System) -> Outcome:
     for name in _SERVICE_VARIABLES:
         value = system.environ.get(name, "")
         if re.search(r"(@|//)(localhost|127\.0\.0\.1|\[::1\])[:/]", value):
+            if _answers_here(system, value):
+                continue  # what shares this container's network may be looked for there
             return warned("localhost is this container", name, variable=name)
     return passed("environment")
+
+
+def _answers_here(system: System, url: str) -> bool:
+    """Somebody listens where the address says."""
+    try:
+        address = urlsplit(url)
+        port = address.port or 0
+    except ValueError:
+        return False
+    return port > 0 and not system.connect(address.hostname or "", port)

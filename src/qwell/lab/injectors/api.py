@@ -6,6 +6,7 @@ import os
 import signal
 import sqlite3
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 
@@ -13,6 +14,7 @@ from qwell.lab.ask import ask
 from qwell.lab.case import Effect, NotInjected, in_turn, injector
 from qwell.lab.patient import Patient
 from qwell.lab.rig.packages import first_on_path
+from qwell.lab.rig.postgresql import postgresql
 
 # in the server alone: some callback computes, or waits, where everybody waits with it
 _BLOCKING = """
@@ -85,8 +87,12 @@ def blocked_loop(patient: Patient) -> Iterator[Effect]:
         patient.start()
 
         def trouble() -> str:
-            chat = patient.chat(timeout_s=20)
-            return chat.error or (f"{chat.first_s:.1f} s" if chat.first_s > 2.5 else "")
+            for _ in range(5):  # some questions come when the server is just awake
+                chat = patient.chat(timeout_s=20)
+                if chat.error or chat.first_s > 1.5:
+                    return chat.error or f"{chat.first_s:.1f} s until the first word"
+                time.sleep(0.3)
+            return ""
 
         def repair() -> None:
             patient.stop()
@@ -224,8 +230,6 @@ def locked_database(patient: Patient) -> Iterator[Effect]:
 
 
 def _until(is_so: Callable[[], bool], patience_s: float = 30.0) -> None:
-    import time
-
     deadline = time.monotonic() + patience_s
     while not is_so():
         if time.monotonic() > deadline:
@@ -257,3 +261,22 @@ def newer_database(patient: Patient) -> Iterator[Effect]:
             patient.stop()
             for part in patient.data.glob("qwell.db*"):
                 part.unlink()
+
+
+@injector("database-unreachable", "postgresql-stopped", modules=("psycopg",))
+def stopped_postgresql(patient: Patient) -> Iterator[Effect]:
+    """The PostgreSQL server that keeps the conversations was stopped."""
+    with ExitStack() as stack:
+        stack.enter_context(patient.stopped())
+        database = stack.enter_context(postgresql(patient.run))
+        stack.enter_context(patient.with_environ(QWELL_DATABASE_URL=database.url))
+        patient.start()
+        if why := patient.save_trouble():
+            raise NotInjected(f"not even with PostgreSQL: {why}")
+        database.stop()
+        yield Effect(
+            proof=f"{database.folder}: {sorted(p.name for p in database.folder.iterdir())}",
+            trouble=patient.save_trouble,
+            clue="socket",
+            by_hand=database.start,
+        )

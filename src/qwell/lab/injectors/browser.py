@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import http.server
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from qwell.lab.ask import ask
 from qwell.lab.case import Effect, injector
 from qwell.lab.patient import Patient, free_port
 from qwell.lab.rig.certificates import authority
@@ -130,6 +131,18 @@ def mixed(patient: Patient) -> Iterator[Effect]:
         )  # fmt: skip
 
 
+def _blank(patient: Patient, proxy: Nginx) -> str:
+    """A page that shows nothing, or says that nothing answers."""
+    seen = visit(patient, proxy.url)
+    is_blank = len(seen.text) < 20
+    return f"blank page; {seen.console[:300]}" if is_blank or "JSON" in seen.console else ""
+
+
+def _no_answer(patient: Patient, proxy: Nginx) -> str:
+    """The page may come; what is sent from it is answered with something else."""
+    return ask(proxy.url).error or _blank(patient, proxy)
+
+
 def _behind(
     fault: str,
     variant: str,
@@ -139,6 +152,7 @@ def _behind(
     clue: str,
     is_live: bool = True,
     quick: bool = False,
+    trouble: Callable[[Patient, Nginx], str] = _blank,
 ) -> None:
     """Declare a case of a proxy that spoils the page; by hand, its lines are taken out."""
 
@@ -146,7 +160,7 @@ def _behind(
         with nginx(patient, f"{GOOD}\n{lines}", extra) as proxy:
             yield Effect(
                 proof=f"nginx: {' '.join((lines + extra).split())}",
-                trouble=lambda: _blank(patient, proxy),
+                trouble=lambda: trouble(patient, proxy),
                 clue=clue,
                 log=lambda: visit(patient, proxy.url).console,
                 by_hand=lambda: proxy.change(GOOD),
@@ -157,13 +171,6 @@ def _behind(
     injector(
         fault, variant, programs=("nginx", *CHROMIUM), modules=("playwright",), quick=quick
     )(inject)  # fmt: skip
-
-
-def _blank(patient: Patient, proxy: Nginx) -> str:
-    """A page that shows nothing, or says that nothing answers."""
-    seen = visit(patient, proxy.url)
-    is_blank = len(seen.text) < 20
-    return f"blank page; {seen.console[:300]}" if is_blank or "JSON" in seen.console else ""
 
 
 _POLICY = """\
@@ -190,7 +197,7 @@ _behind(
     "api-returns-html", "catch-all-page", "",
     "location ~ ^/(api|v1|version|health|ready) { default_type text/html; "
     'return 200 "<!doctype html><title>chat</title>"; }',
-    clue="version",
+    clue="version", trouble=_no_answer,
 )  # fmt: skip
 
 

@@ -93,11 +93,24 @@ assert have != "0.13.3", f"qwell requires {need}, but you have tokenizers {have}
 
 def _old_metadata(_patient: Patient) -> Files:
     """An older version of a package is installed than this program asks for."""
+    return {**_own_metadata(), **metadata("tokenizers", "0.13.3")}
+
+
+def _own_metadata() -> Files:
+    """What the installer would note of qwell, where it runs from its sources."""
     try:
         requires("qwell")
     except PackageNotFoundError:
-        raise NotInjected("qwell is not installed here as a package with requirements") from None
-    return metadata("tokenizers", "0.13.3")
+        import tomllib
+
+        import qwell
+
+        source = Path(qwell.__file__).parents[2] / "pyproject.toml"
+        if not source.is_file():
+            raise NotInjected("qwell is not installed as a package with requirements") from None
+        project = tomllib.loads(source.read_text(encoding="utf-8"))["project"]
+        return metadata("qwell", qwell.__version__, *project["dependencies"])
+    return {}
 
 
 def _dead_import(_patient: Patient) -> Files:

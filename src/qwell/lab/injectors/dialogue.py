@@ -91,14 +91,27 @@ _circles(
     lambda text: f"broken characters: {text[:20]!r}" if "\ufffd" in text else "",
 )  # fmt: skip
 _circles(
-    "boilerplate-reply", "sorry",
-    "I'm sorry, but as an AI language model I cannot help with that.", "",
-    lambda text: f"always the same: {text[:40]!r}" if text.startswith("I'm sorry") else "",
-)  # fmt: skip
-_circles(
     "stop-token-missing", "control-words-in-text", "Hello!<|im_end|>", "im_end",
     lambda text: f"control words: {text!r}" if "<|im_end|>" in text else "",
 )  # fmt: skip
+
+
+@injector("boilerplate-reply", "sorry")
+def stock_phrase(patient: Patient) -> Iterator[Effect]:
+    """Whatever is asked in a conversation, the same apology comes."""
+    answer = "I'm sorry, but as an AI language model I cannot help with that."
+    with scripted(patient, json.dumps({"answer": answer})) as repaired:
+
+        def trouble() -> str:
+            turns: list[str] = []
+            for question in ("what is a river?", "and a lake?", "name a sea", "name a fish"):
+                turns += [question, patient.chat(*turns, question, max_tokens=200).text]
+            same = set(turns[1::2]) == {answer}
+            return f"always the same: {answer[:40]!r}" if same else ""
+
+        yield Effect(
+            proof=f"every answer: {answer!r}", trouble=trouble, clue="times", by_hand=repaired
+        )
 
 
 @injector("wrong-language", "english-to-chinese")
@@ -190,7 +203,7 @@ _between("system-prompt-lost", "left-out", _no_system, _ignores, "tokens")
 
 @injector("garbled-utf8", "decoded-in-pieces")
 def decoded_in_pieces(patient: Patient) -> Iterator[Effect]:
-    """A program between that decodes every piece of the stream by itself, and as ASCII."""
+    """A program between that lets nothing but ASCII through."""
     answer = "\u4f60\u597d\uff0c1, 2, 3, \u4f60\u597d"
     with scripted(patient, json.dumps({"answer": answer}, ensure_ascii=False)) as repaired:
         del repaired

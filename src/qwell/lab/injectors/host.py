@@ -288,17 +288,20 @@ def taken_port(patient: Patient) -> Iterator[Effect]:
 @injector("port-in-use", "by-a-program-that-never-answers")
 def deaf_port(patient: Patient) -> Iterator[Effect]:
     """Somebody has the port and says nothing on it."""
-    with patient.stopped(), patient.configured(), contextlib.closing(socket.socket()) as holder:
+    listen = "import socket, time; s = socket.create_server(('127.0.0.1', {})); time.sleep(600)"
+    with patient.stopped(), patient.configured():
         port = patient.port
-        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        holder.bind(("127.0.0.1", port))
-        holder.listen()
-        yield Effect(
-            proof=f"{holder.getsockname()} is taken",
-            trouble=patient.start_trouble,
-            clue=str(port),
-        )
-        patient.stop()
+        holder = patient.spawn(sys.executable, "-c", listen.format(port))
+        try:
+            _wait_until_open(port)
+            yield Effect(
+                proof=f"process {holder.pid} listens on {port}, and never answers",
+                trouble=patient.start_trouble,
+                clue=str(port),
+            )
+            patient.stop()
+        finally:
+            _end(holder)
 
 
 def _wait_until_open(port: int) -> None:
@@ -325,7 +328,7 @@ def older_server(patient: Patient) -> Iterator[Effect]:
             yield Effect(
                 proof=f"process {older.pid} listens on {patient.port}",
                 trouble=patient.start_trouble,
-                clue="taken",
+                clue=str(patient.port),
                 log=lambda: patient.log,
                 by_hand=inside.close,
             )

@@ -169,7 +169,7 @@ def _other_vocabulary(folder: Path) -> str:
 
 
 def _slow_files(folder: Path) -> str:
-    """Only the files of the slow tokenizer are there."""
+    """Only the files are there from which tokenizer.json would be made."""
     words = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
     (folder / "vocab.json").write_text(json.dumps(words["model"]["vocab"]), encoding="utf-8")
     (folder / "merges.txt").write_text("#version: 0.2\n", encoding="utf-8")
@@ -206,11 +206,8 @@ _damaged(
     _json("tokenizer_config.json", chat_template=None),
     quick=True,
 )
-_damaged(
-    "chat-template-wrong", "of-llama", _json("tokenizer_config.json", chat_template=LLAMA_TEMPLATE)
-)
 _damaged("stop-token-missing", "not-in-tokenizer", _without_end_of_turn)
-_damaged("slow-tokenizer", "no-tokenizer-json", _slow_files)
+_damaged("tokenizer-missing", "only-vocab-and-merges", _slow_files)
 _damaged("unsupported-architecture", "llama", _json("config.json", model_type="llama"), quick=True)
 _damaged(
     "unsupported-architecture",
@@ -355,6 +352,27 @@ def base_model(patient: Patient) -> Iterator[Effect]:
             return "it goes on and on" if is_base and chat.reason == "length" else chat.error
 
         yield Effect(proof=proof, trouble=trouble, clue="endoftext", by_hand=take_the_other)
+
+
+@injector("chat-template-wrong", "of-llama", who="tiny")
+def other_template(patient: Patient) -> Iterator[Effect]:
+    """The template of another family of models: turns are written as this one never saw them."""
+    usual = patient.chat(max_tokens=24).text
+    with _kept(patient) as (folder, put_back):
+        proof = _json("tokenizer_config.json", chat_template=LLAMA_TEMPLATE)(folder)
+        patient.start()
+
+        def fetch_again() -> None:
+            patient.stop()
+            put_back()
+            patient.start()
+
+        yield Effect(
+            proof=proof,
+            trouble=lambda: _differs(patient, usual),
+            clue="model",
+            by_hand=fetch_again,
+        )
 
 
 @injector("quantization-damage", "two-bits", who="tiny", modules=("gguf",))

@@ -30,15 +30,22 @@ def _behind(
     clue: str,
     quick: bool = False,
     script: str = '{"token_delay_s": 0.05}',
+    extra: str = "",
+    is_second: bool = False,
 ) -> None:
-    """Declare a case of a reverse proxy; by hand, the written lines are put into it."""
+    """Declare a case of a reverse proxy; by hand, the written lines are put into it.
+
+    is_second: a good one stands between it and the server
+    """
 
     def inject(patient: Patient) -> Iterator[Effect]:
         with ExitStack() as stack:
             stack.enter_context(patient.stopped())
             stack.enter_context(patient.with_environ(QWELL_SCRIPT=script))
             patient.start()
-            proxy = stack.enter_context(nginx(patient, lines))
+            inner = stack.enter_context(nginx(patient)).port if is_second else 0
+            further = extra.format(port=patient.port)
+            proxy = stack.enter_context(nginx(patient, lines, further, target=inner))
             yield Effect(
                 proof=f"nginx: {' '.join(lines.split())}",
                 trouble=lambda: trouble(patient, proxy),
@@ -95,10 +102,14 @@ proxy_buffering on;
 proxy_ignore_headers X-Accel-Buffering;
 proxy_buffer_size 64k;
 proxy_buffers 8 64k;"""
+# a second proxy before the first, as nginx is without further words: with HTTP 1.0, in which an
+# answer has no pieces that could be passed on one by one
+_SOCKET_ALONE = f"location /ws/ {{{{ proxy_pass http://127.0.0.1:{{port}}; {GOOD} }}}}"
 _behind(
-    "proxy-buffering", "nginx-buffers", _without("proxy_buffering", plus=_IGNORED),
-    _in_one_piece, clue="spread",
-
+    "proxy-buffering", "nginx-buffers",
+    _without("proxy_buffering", "proxy_http_version", "proxy_set_header Connection", plus=_IGNORED),
+    _in_one_piece, clue="spread", extra=_SOCKET_ALONE,
+    is_second=True,
 )  # fmt: skip
 _ZIP = "gzip on;\ngzip_proxied any;\ngzip_types text/event-stream;\ngzip_min_length 0;"
 _behind(

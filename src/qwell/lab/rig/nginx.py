@@ -112,11 +112,13 @@ class Nginx:
 
 
 @contextlib.contextmanager
-def nginx(patient: Patient, lines: str = GOOD, extra: str = "", tls: str = "") -> Iterator[Nginx]:
-    """Before the patient's server, which has to run."""
-    folder = patient.folder / "nginx"
+def nginx(
+    patient: Patient, lines: str = GOOD, extra: str = "", tls: str = "", *, target: int = 0
+) -> Iterator[Nginx]:
+    """Before the patient's server, which has to run, or before what else has the port target."""
+    folder = patient.folder / f"nginx-{target or patient.port}"
     folder.mkdir()
-    made = Nginx(folder, free_port(), patient.port, lines, extra, tls)
+    made = Nginx(folder, free_port(), target or patient.port, lines, extra, tls)
     try:
         made.start()
         assert made.process is not None

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 PIECE = 65536
+_ASCII_ALONE = bytes(n if n < 128 else 255 for n in range(256))
 Rewrite = Callable[[dict[str, Any]], dict[str, Any]]
 
 
@@ -26,7 +27,7 @@ class Toxics:
     limit_bytes     of an answer, then the connection is closed; 0: none
     reset           an answer is cut by a reset after limit_bytes
     deaf            connections are taken and never answered
-    garble          pieces of an answer are decoded one by one, as a careless client does
+    garble          what is not ASCII becomes bytes that no text has; lengths stay
     rewrite         changes the JSON body of requests to /api/chat
     """
 
@@ -113,7 +114,7 @@ class _Proxy:
             if self._toxics.latency_s:
                 await asyncio.sleep(self._toxics.latency_s)
             if self._toxics.garble:
-                piece = piece.decode("ascii", "replace").encode()
+                piece = piece.translate(_ASCII_ALONE)
             limit = self._toxics.limit_bytes
             if limit and sent + len(piece) > limit:
                 writer.write(piece[: limit - sent])
