@@ -46,10 +46,10 @@ def _each_text_is_read_once() -> Iterator[None]:
         yield
 
 
-def _read_alone(text: str, port: str) -> dict[str, Any]:
+def _read_alone(text: str, port: str, language: Language) -> dict[str, Any]:
     from qwell.doctor import consult
 
-    return consult.diagnose_text(text, (), port)
+    return consult.diagnose_text(text, (), port, language)
 
 
 def with_fault(cases: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -65,6 +65,16 @@ async def test_odd_origins_are_foreign(client: httpx.AsyncClient, origin: str) -
     assert (await client.get("/version", headers={"Origin": origin})).status_code == 403
 
 
+async def test_behind_a_proxy_that_changes_the_host_the_page_still_opens(
+    client: httpx.AsyncClient,
+) -> None:
+    """Browsers name the origin for scripts and styles, too; what the page sends is refused."""
+    headers = {"Origin": "https://chat.example"}
+    assert (await client.get("/assets/app-1a2b3c.js", headers=headers)).status_code == 200
+    assert (await client.post("/assets/app-1a2b3c.js", headers=headers)).status_code == 403
+    assert (await client.get("/api/conversations", headers=headers)).status_code == 403
+
+
 async def test_the_own_page_may_talk(client: httpx.AsyncClient, question: Any) -> None:
     headers = {"Origin": "https://testserver"}
     assert (await client.post("/api/chat", json=question, headers=headers)).status_code == 200

@@ -7,16 +7,17 @@ everything happens in this process.
 from __future__ import annotations
 
 import argparse
+import http.client
 import json
 import sys
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 from qwell.cli.doctor import system_of
 from qwell.cli.given_text import given_text
 from qwell.cli.language import Language, preferred, writes_utf8
 from qwell.cli.support_desk import Desk, Event, LocalDesk, ServerDesk
-from qwell.cli.support_view import View, choices_of, word
+from qwell.cli.support_view import View, word
 
 _FINAL = ("fixed", "no_fault", "handed_over")
 _AGREE = ("y", "yes", "是", "好", "好的", "执行")
@@ -24,7 +25,7 @@ _AGREE = ("y", "yes", "是", "好", "好的", "执行")
 
 def run(options: argparse.Namespace) -> int:
     """Exit code: 0 fixed or nothing wrong, 1 not solved, 2 an error."""
-    language = cast("Language", options.lang or preferred())
+    language = preferred()
     desk = _desk(options, language)
     try:
         return _Talk(desk, language, as_json=options.json).run(options)
@@ -54,7 +55,7 @@ class _Talk:
     def run(self, options: argparse.Namespace) -> int:
         body = self._first(options)
         while body is not None:
-            end = self._desk.turn(body, self._show)
+            end = self._turn(body)
             if end.get("type") != "done":
                 return 2
             if end["state"] in _FINAL:
@@ -62,6 +63,23 @@ class _Talk:
             body = self._next(str(end["state"]))
         self._tell("case", case=self._desk.case)
         return 1
+
+    def _turn(self, body: Mapping[str, Any]) -> Event:
+        """Its last event; something else where the server went in the middle of it."""
+        last: Event = {}
+
+        def show(event: Event) -> None:
+            nonlocal last
+            last = event
+            self._show(event)
+
+        try:
+            self._desk.turn(body, show)
+        except (OSError, http.client.HTTPException):
+            last = {}
+        if last.get("type") not in ("done", "error"):
+            self._tell("lost", case=self._desk.case)
+        return last
 
     def _first(self, options: argparse.Namespace) -> Mapping[str, Any] | None:
         if options.undo:
@@ -110,7 +128,7 @@ class _Talk:
 
     def _answer(self) -> Mapping[str, Any] | None:
         assert self._ask is not None
-        choices = choices_of(self._ask)
+        choices = self._view.choices_of(self._ask)
         said = _line(word("answer", self._language))
         if said is None:
             return None
@@ -141,6 +159,8 @@ def _line(prompt: str) -> str | None:
     try:
         return input(prompt)
     except EOFError:
+        if prompt:
+            print()  # what comes next begins a line of its own
         return None
 
 

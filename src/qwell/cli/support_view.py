@@ -29,6 +29,10 @@ _WORDS: dict[str, tuple[str, str]] = {
         "这次求助的编号：{case}（qwell support --case {case} 可继续）",
         "This case is {case}; go on with: qwell support --case {case}",
     ),
+    "lost": (
+        "与服务的连接断了，已说的都保存着。服务恢复后用 qwell support --case {case} 继续。",
+        "The connection to the server was lost; what was said is kept: qwell support --case {case}",
+    ),
     "bundle": ("交给能帮忙的人的文件：{path}", "A file for whoever helps: {path}"),
     "meant": ("（可能是您的意思）", "(perhaps what you mean)"),
 }
@@ -47,6 +51,8 @@ class View:
         encoding = (getattr(sys.stdout, "encoding", None) or "utf-8").lower()
         self._marks = marks or (_MARKS if encoding.startswith("utf") else _PLAIN_MARKS)
         self._n_passed = 0
+        self._is_line = False
+        self.can_watch = False  # a check looks whether the person's step has helped
 
     def show(self, event: Event) -> None:
         kind = event["type"]
@@ -62,6 +68,8 @@ class View:
             self._n_passed = 0
 
     def _say(self, event: Event) -> None:
+        if event["key"] in ("manual", "manual_unseen", "chat_untried"):
+            self.can_watch = event["key"] != "manual_unseen"
         self._print(event["text"])
 
     def _check(self, event: Event) -> None:
@@ -76,7 +84,12 @@ class View:
         because = f": {event['because']}" if event.get("because") else ""
         self._print(f"  {self._marks[event['status']]} {title} ({event['check']}){because}")
 
+    def _heard(self, event: Event) -> None:
+        self._is_line = event["lines"] == 1
+
     def _evidence(self, event: Event) -> None:
+        if self._is_line:
+            return  # the one that was just typed
         for line in event["lines"]:
             where = self._word("line", line=line["line_in_part"])
             self._print(f"  {where}: {line['text']}")
@@ -85,9 +98,9 @@ class View:
         fault = event["fault"]
         title = fault["title"][self.language]
         self._print(f"\n{self._word('cause')}: {title} [{fault['id']}, {fault['p']:.0%}]")
-        ruled_out = [f"{r['id']} ({r['because']})" for r in fault["ruled_out"]]
-        if ruled_out:
-            self._print(f"  {self._word('not')}: {'; '.join(ruled_out)}")
+        for rival in fault["ruled_out"]:
+            name = rival.get("title", {}).get(self.language, rival["id"])
+            self._print(f"  {self._word('not')}: {name} [{rival['id']}] ({rival['because']})")
 
     def _remedy(self, event: Event) -> None:
         self._print(f"{self._word('do')}: {event['do'][self.language]}")
@@ -96,9 +109,17 @@ class View:
 
     def _ask(self, event: Event) -> None:
         self._print(f"\n{event['text'][self.language]}")
-        for number, choice in enumerate(choices_of(event), 1):
+        for number, choice in enumerate(self.choices_of(event), 1):
             hint = f" {self._word('meant')}" if choice["id"] == event["suggested"] else ""
             self._print(f"  {number}. {choice['label'][self.language]}{hint}")
+
+    def choices_of(self, ask: Event) -> Sequence[Mapping[str, Any]]:
+        """What may be chosen; while a person does something, also to wait and watch."""
+        choices: list[Mapping[str, Any]] = list(ask["choices"])
+        if ask["question"] == "outcome" and self.can_watch:
+            zh, en = _WORDS["watch"]
+            choices.append({"id": "watch", "label": {"zh": zh, "en": en}})
+        return choices
 
     def _treated(self, event: Event) -> None:
         if event["because"]:
@@ -115,12 +136,3 @@ class View:
 
     def _print(self, text: str) -> None:
         print(text, flush=True)
-
-
-def choices_of(ask: Event) -> Sequence[Mapping[str, Any]]:
-    """What may be chosen; while a person does something, also to wait and watch."""
-    choices: list[Mapping[str, Any]] = list(ask["choices"])
-    if ask["question"] == "outcome":
-        zh, en = _WORDS["watch"]
-        choices.append({"id": "watch", "label": {"zh": zh, "en": en}})
-    return choices

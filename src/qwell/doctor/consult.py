@@ -6,12 +6,12 @@ Loads the catalogue only when something is wrong: a healthy machine has no need 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 from urllib.parse import urlsplit
 
 from qwell.doctor.bundle import Bundle
-from qwell.doctor.fault import Fault, Remedy
+from qwell.doctor.fault import Fault, Language, Remedy
 from qwell.doctor.finding import Finding, Status
 from qwell.doctor.report import Report, word_for
 from qwell.errors import QwellError
@@ -20,8 +20,8 @@ _WRONG = (Status.WARN, Status.FAIL)
 _LOOKED_FOR_IT = ("api.server", "host.local")  # their url is where the server is
 
 
-def report(findings: Sequence[Finding]) -> Report:
-    """What the findings mean."""
+def report(findings: Sequence[Finding], language: Language | None = None) -> Report:
+    """What the findings mean. language: of reasons that come in one only."""
     wrong = [finding for finding in findings if finding.status in _WRONG]
     if not wrong:
         return Report(word_for(findings), tuple(findings))
@@ -34,7 +34,8 @@ def report(findings: Sequence[Finding]) -> Report:
     found = [*verdict.diagnoses, *own_diagnoses(wrong, explained)]
     effects = [diagnosis.fault.effect for diagnosis in found]
     port = port_of(findings)
-    shown = tuple(diagnosis_to_dict(diagnosis, verdict.language, port) for diagnosis in found)
+    spoken = language or verdict.language
+    shown = tuple(diagnosis_to_dict(diagnosis, spoken, port) for diagnosis in found)
     return Report(word_for(findings, effects), tuple(findings), shown)
 
 
@@ -75,15 +76,22 @@ def likeliest(finding: Finding) -> str:
     return max(weights, key=lambda fault: weights[fault])
 
 
-def diagnose_text(text: str, findings: Sequence[Finding] = (), port: str = "") -> dict[str, Any]:
+def diagnose_text(
+    text: str,
+    findings: Sequence[Finding] = (),
+    port: str = "",
+    language: Language | None = None,
+) -> dict[str, Any]:
     """What a symptom or a log means, together with findings where some are given.
 
-    port: of the server, for commands whose evidence names none.
+    port: of the server, for commands whose evidence names none. language: of reasons that come in
+    one only; left out, that of the text.
     """
     from qwell.doctor.diagnose import diagnose_text as by_text
     from qwell.doctor.render import verdict_to_dict
 
-    return verdict_to_dict(by_text(text, findings), port)
+    verdict = by_text(text, findings)
+    return verdict_to_dict(replace(verdict, language=language or verdict.language), port)
 
 
 # ---- the catalogue for readers

@@ -153,9 +153,9 @@ class Cure:
         """Look until the checks that saw the fault pass, for a while. True: fixed, turn ended."""
         names = self._case.awaited
         self._case.watches += 1
-        self._scene.say("waiting")
         if not names or self._case.watches > MAX_WATCHES:
             return False
+        self._scene.say("waiting")
         patience, held, last = self._scene.patience, 0, dict[str, Status]()
         for _ in range(max(1, round(patience.watch_s / max(patience.look_s, 0.001)))):
             found = self._scene.clinic.examine(names, lambda _: None)
@@ -237,6 +237,7 @@ class Cure:
     def did_not_help(self) -> None:
         """The person says so: that remedy is through."""
         self._note("no help")
+        self._scene.say("no_help")
         fault, _ = self._pending()
         self._scene.look(self._wrong_checks(fault), "verify")
 

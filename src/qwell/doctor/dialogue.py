@@ -17,7 +17,7 @@ from qwell.doctor.catalogue import load
 from qwell.doctor.checks import CHECKS
 from qwell.doctor.cure import MAX_WATCHES, Cure
 from qwell.doctor.dialogue_words import both
-from qwell.doctor.finding import Finding
+from qwell.doctor.finding import Finding, Status
 from qwell.doctor.free_text import chosen
 from qwell.doctor.next_move import CERTAIN, MAX_TURNS, Ask, HandOver, Name, NoFault, next_move
 from qwell.doctor.phrasing import suggested
@@ -35,9 +35,9 @@ _AGAIN = " again"  # a question's name with this: it was asked a second time
 # what tells most about a server in the shortest time, whatever the complaint
 BASICS = (
     "api.settings", "api.server", "api.identity", "api.awake", "api.key", "api.ready",
-    "engine.worker", "engine.stable", "engine.accepts_model", "engine.loaded", "api.terminal_event",
-    "api.storing", "network.stream_pacing", "network.websocket", "browser.page", "host.memory",
-    "host.disk_space",
+    "engine.worker", "engine.responsive", "engine.stable", "engine.accepts_model", "engine.loaded",
+    "api.terminal_event", "api.storing", "network.stream_pacing", "network.websocket",
+    "browser.page", "host.memory", "host.disk_space",
 )  # fmt: skip
 log = logging.getLogger(__name__)
 
@@ -161,11 +161,18 @@ class Dialogue:
             return
         self._tell_cited(before, after)
         if text or said.findings:
-            found = self._examine(after)
+            found = [*said.findings, *self._examine(after)]
             found += self._examine(line_up(self._case))  # what only a check has brought up
-            if found and not any(is_wrong(finding) for finding in found):
-                self._scene.say("all_pass")
+            self._tell_that_all_is_well(found)
         self._go_on()
+
+    def _tell_that_all_is_well(self, found: Sequence[Finding]) -> None:
+        """Where it is, and where something could be looked at."""
+        status = {finding.check: finding.status for finding in found}
+        if any(is_wrong(finding) for finding in found) or not found:
+            return
+        is_up = status.get("api.server", Status.PASS) is Status.PASS
+        self._scene.say("all_pass" if is_up else "no_server")
 
     def _choice(self, said: Said, text: str, question: Question | None) -> str:
         if question is None or question.id == OUTCOME:
@@ -319,10 +326,11 @@ class Dialogue:
 
 
 def relevant(lineup: Lineup) -> list[str]:
-    """Checks of the suspects and of those they are mistaken for, and what tells most anyway."""
+    """Checks of the suspects, their rivals and their causes, and what tells most anyway."""
     known = load().faults
     ids = [suspect.id for suspect in lineup.suspects]
     ids += [rival for i in ids[:1] if i in known for rival in known[i].confused_with]
+    ids += [fault.id for fault in known.values() if not set(ids[:1]).isdisjoint(fault.explains)]
     own = [name for i in ids for name in consult.find_fault(i).verify]
     names = [*own, *BASICS] if ids else [*BASICS, *PREFLIGHT]
     return [name for name in dict.fromkeys(names) if name in CHECKS]

@@ -96,7 +96,15 @@ _WORDS: dict[str, Bilingual] = {
         "What could be tried was tried; more of it will not help.",
     ),
     "no_remedy": Bilingual(
-        "原因找到了，但没有剩下可试的办法。", "The cause is known, but no remedy is left to try."
+        "试过的办法都没有解决，我没有别的办法可试了。",
+        "Nothing that was tried has helped, and I have nothing left to try.",
+    ),
+    "no_help": Bilingual("好的，这一步没有解决。", "All right, that step did not help."),
+    "no_server": Bilingual(
+        "这里没有正在运行的服务，所以只能看这台机器。如果说的就是这台机器上的服务，"
+        "请先用 qwell serve 启动它。",
+        "No server is running here, so only this machine could be looked at. If you mean the "
+        "server of this machine, start it with `qwell serve` first.",
     ),
     "handover": Bilingual(
         "这个文件里有检查结果、版本和日志末尾，已去除密钥和个人信息，可以交给能帮忙的人。",

@@ -94,12 +94,19 @@ def diagnosis_to_dict(diagnosis: Diagnosis, language: Language, port: str = "") 
         "title": _filled_both(fault.title, facts),
         "evidence": [_proof_to_dict(proof, fault, language) for proof in _best_proofs(diagnosis)],
         "ruled_out": [
-            {"id": rival, "because": because.text_in(language)}
+            {"id": rival, "title": _title_of(rival), "because": because.text_in(language)}
             for rival, because in diagnosis.ruled_out
         ],
         "remedies": [remedy_to_dict(remedy, facts) for remedy in fault.remedies],
         "verify": list(fault.verify),
     }
+
+
+def _title_of(fault_id: str) -> dict[str, str]:
+    from qwell.doctor.catalogue import load
+
+    known = load().faults.get(fault_id)
+    return known.title.to_dict() if known else {"zh": fault_id, "en": fault_id}
 
 
 def _best_proofs(diagnosis: Diagnosis) -> list[Proof]:

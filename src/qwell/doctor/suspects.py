@@ -14,6 +14,7 @@ from typing import Any
 from qwell.doctor import consult
 from qwell.doctor.case import Case, Reply
 from qwell.doctor.catalogue import load
+from qwell.doctor.fault import Language
 from qwell.doctor.finding import Finding, Layer, Status
 from qwell.doctor.question_bank import NONE, likelihood
 
@@ -56,12 +57,13 @@ class Lineup:
 def line_up(case: Case) -> Lineup:
     """A pure function of what the case holds."""
     findings = list(case.findings.values())
-    read = _read(case.text, findings)
-    live = [d for d in consult.report(findings).diagnoses if d["p"] >= CERTAIN] if findings else []
+    read = _read(case.text, findings, case.language)
+    report = consult.report(findings, case.language)
+    live = [diagnosis for diagnosis in report.diagnoses if diagnosis["p"] >= CERTAIN]
     named = frozenset(str(f.facts().get("fault", "")) for f in findings if f.status in WRONG)
     suspects = _joined(read["faults"], live, named)
     suspects = [s for s in suspects if s.id not in case.refuted]
-    suspects = _with_rivals(suspects, case.refuted, consult.port_of(findings))
+    suspects = _with_rivals(suspects, case, consult.port_of(findings))
     weighed = _after(suspects, case.replies)
     verdict = "fault" if live else read["verdict"]
     return Lineup(
@@ -73,22 +75,22 @@ def line_up(case: Case) -> Lineup:
     )
 
 
-def _read(text: str, findings: Sequence[Finding]) -> dict[str, Any]:
+def _read(text: str, findings: Sequence[Finding], language: Language) -> dict[str, Any]:
     """What the text says; checks that are wrong join it, and checks that pass where words speak."""
     if not text.strip():
         return {"verdict": "unknown", "faults": [], "harmless": [], "has_log": False}
     wrong = [finding for finding in findings if finding.status in WRONG]
     port = consult.port_of(findings)
-    alone = _alone(text, port)
+    alone = _alone(text, port, language)
     is_cited = any(item["line"] for fault in alone["faults"][:1] for item in fault["evidence"])
     whole = wrong if is_cited else [f for f in findings if f in wrong or _contradicts(f)]
-    found = consult.diagnose_text(text, whole, port) if whole else alone
+    found = consult.diagnose_text(text, whole, port, language) if whole else alone
     return {**found, "has_log": has_log(text)}
 
 
 @lru_cache(maxsize=8)  # a turn looks several times at the same text
-def _alone(text: str, port: str) -> dict[str, Any]:
-    return consult.diagnose_text(text, (), port)
+def _alone(text: str, port: str, language: Language) -> dict[str, Any]:
+    return consult.diagnose_text(text, (), port, language)
 
 
 def has_log(text: str) -> bool:
@@ -160,25 +162,25 @@ def _suspect(fault: dict[str, Any], *, is_seen: bool) -> Suspect:
     return Suspect(fault["id"], fault["p"], fault, is_seen, is_cited)
 
 
-def _with_rivals(suspects: list[Suspect], refuted: Sequence[str], port: str) -> list[Suspect]:
+def _with_rivals(suspects: list[Suspect], case: Case, port: str) -> list[Suspect]:
     """Also what the first is often mistaken for, with little weight."""
     known = load().faults
     if not suspects or suspects[0].id not in known:
         return suspects
-    there = {suspect.id for suspect in suspects} | set(refuted)
+    there = {suspect.id for suspect in suspects} | set(case.refuted)
     more = [i for i in known[suspects[0].id].confused_with if i in known and i not in there]
     left = max(0.0, 1.0 - sum(s.p for s in suspects))
     p = min(_RIVAL_P, left / (len(more) + 1))
-    return suspects + [_bare(fault_id, p, port) for fault_id in more[:_RIVALS]]
+    return suspects + [_bare(i, p, port, case.language) for i in more[:_RIVALS]]
 
 
-def _bare(fault_id: str, p: float, port: str) -> Suspect:
+def _bare(fault_id: str, p: float, port: str, language: Language) -> Suspect:
     """A fault that nothing points to."""
     from qwell.doctor.diagnose import Diagnosis
     from qwell.doctor.render import diagnosis_to_dict
 
     diagnosis = Diagnosis(load().faults[fault_id], 0.0, p)
-    return Suspect(fault_id, p, diagnosis_to_dict(diagnosis, "en", port))
+    return Suspect(fault_id, p, diagnosis_to_dict(diagnosis, language, port))
 
 
 def _after(suspects: list[Suspect], replies: Iterable[Reply]) -> list[Suspect]:

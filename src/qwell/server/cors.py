@@ -35,12 +35,22 @@ class OriginCheck:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = {} if scope["type"] == "lifespan" else Headers(scope=scope)
         origin = headers.get("origin", "")
-        if not origin or _is_own(origin, headers.get("host", "")):
+        if not origin or _is_own(origin, headers.get("host", "")) or _is_part_of_page(scope):
             await self._app(scope, receive, send)
         elif "*" in self._origins or origin.lower() in self._origins:
             await self._cors(scope, receive, send)
         else:
             await refuse(scope, receive, send, _refused(origin))
+
+
+def _is_part_of_page(scope: Scope) -> bool:
+    """Scripts and styles, for which browsers name the page's origin, too.
+
+    They hold nothing private, and browsers show them to no other page. Behind a proxy that changes
+    the host they let the page open, which then says what is wrong.
+    """
+    is_read = scope["type"] == "http" and scope["method"] in ("GET", "HEAD")
+    return is_read and str(scope["path"]).startswith("/assets/")
 
 
 def _is_own(origin: str, host: str) -> bool:

@@ -38,10 +38,10 @@ export function Diagnosis({ fault, summary, isSeen }: Props): JSX.Element {
             {words.ruledOut} <span className="count">{fault.ruled_out.length}</span>
           </summary>
           <ul>
-            {fault.ruled_out.map(({ id, because }) => (
+            {fault.ruled_out.map(({ id, title, because }) => (
               <li key={id}>
                 <a href={faultPage(id)} target="_blank" rel="noreferrer">
-                  {id}
+                  {title?.[language] ?? id}
                 </a>
                 : {because}
               </li>

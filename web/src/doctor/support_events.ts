@@ -31,7 +31,7 @@ export interface FaultFound {
   layer: string;
   title: Bilingual;
   evidence: Proof[];
-  ruled_out: { id: string; because: string }[];
+  ruled_out: { id: string; title?: Bilingual; because: string }[];
   verify: string[];
 }
 

@@ -23,6 +23,7 @@ export interface CaseControl {
 export const LOST = "connection-lost"; // the page's own word: no server said it
 const MOST_WATCHES = 30; // of two minutes each
 const SHORTEST_WATCH_MS = 1_000;
+const LOST_WATCH_MS = 3_000; // a repair may cut the connection: it is looked at again by itself
 
 type Action = { type: "event"; event: SupportEvent } | { type: "reset"; events: readonly SupportEvent[] };
 
@@ -122,6 +123,12 @@ export function useCase(language: "zh" | "en", onId: (id: string | null) => void
   }, []);
 
   useEffect(() => () => reading.current.abort(), []);
+  const isWatchLost = failed?.failure.code === LOST && failed.turn?.choice === "watch";
+  useEffect(() => {
+    if (!isWatchLost || busy !== "no") return undefined;
+    const timer = setTimeout(() => send({ choice: "watch" }), LOST_WATCH_MS);
+    return () => clearTimeout(timer);
+  }, [isWatchLost, busy, send]);
   useEffect(() => {
     if (view.state !== "watching" || busy !== "no" || failed || watches.current >= MOST_WATCHES) return;
     watches.current += 1;
