@@ -60,13 +60,28 @@ inline Floats<N> lanes(float x) {
   }
 }
 
-inline Lanes load(const float* p) {
-  Lanes v;
-  std::memcpy(&v, p, sizeof v);
-  return v;
+// Register by register: copied as a whole, halves go through memory in pieces that stall its next
+// reading.
+template <int N = 16>
+inline Floats<N> load(const float* p) {
+  if constexpr (N == kWidth) {
+    Floats<N> v;
+    std::memcpy(&v.part, p, sizeof v.part);
+    return v;
+  } else {
+    return {load<N / 2>(p), load<N / 2>(p + N / 2)};
+  }
 }
 
-inline void store(float* p, Lanes v) { std::memcpy(p, &v, sizeof v); }
+template <int N>
+inline void store(float* p, const Floats<N>& v) {
+  if constexpr (N == kWidth) {
+    std::memcpy(p, &v.part, sizeof v.part);
+  } else {
+    store(p, v.low);
+    store(p + N / 2, v.high);
+  }
+}
 
 inline Lanes operator+(Lanes a, Lanes b) {
   return each([](Part x, Part y) { return x + y; }, a, b);
@@ -147,17 +162,27 @@ inline Floats<N> where(uint32_t bits, const Floats<N>& a, const Floats<N>& b) {
 }
 
 // Folds halves onto each other: four operations instead of fifteen in a row.
-template <typename Fold>
-inline float folded(Lanes v, Fold&& fold) {
-  typedef float Eight __attribute__((vector_size(32)));
-  typedef float Four __attribute__((vector_size(16)));
-  Eight eight[2];
-  std::memcpy(eight, &v, sizeof eight);
-  const Eight e = fold(eight[0], eight[1]);
-  Four four[2];
-  std::memcpy(four, &e, sizeof four);
-  const Four f = fold(four[0], four[1]);
-  return fold(fold(f[0], f[2]), fold(f[1], f[3]));
+template <int N, typename Fold>
+inline float folded(const Floats<N>& v, Fold&& fold) {
+  if constexpr (N > kWidth) {
+    return folded(each<N / 2>(fold, v.low, v.high), fold);
+  } else {
+    return folded(v.part, fold);
+  }
+}
+
+template <typename Vector, typename Fold>
+  requires(sizeof(Vector) >= 16 && sizeof(Vector) <= 64 && !std::is_class_v<Vector>)
+inline float folded(Vector v, Fold&& fold) {
+  if constexpr (sizeof(Vector) == 16) {
+    return fold(fold(v[0], v[2]), fold(v[1], v[3]));
+  } else {
+    typedef float Half __attribute__((vector_size(sizeof(Vector) / 2)));
+    Half half[2];
+    std::memcpy(half, &v, sizeof half);
+    const Half both = fold(half[0], half[1]);
+    return folded(both, fold);
+  }
 }
 
 inline float sum(Lanes v) {

@@ -172,12 +172,12 @@ inline void store(float* y, __m256 total, bool accumulate) {
   _mm256_storeu_ps(y, total);
 }
 
-// Fetches the pair kAhead on. Inlined by force: GCC takes a function that only prefetches for one
-// without effect and drops the call.
+// Inlined by force: GCC takes a function that only prefetches for one without effect and drops the
+// call.
 template <Kind kind>
-__attribute__((always_inline)) inline void prefetch(const uint8_t* pair) {
+__attribute__((always_inline)) inline void fetch_pair(const uint8_t* group, int pair) {
   constexpr int kBytes = pair_layout(kind).bytes;
-  for (int i = 0; i < kBytes; i += kVector) _mm_prefetch(pair + kAhead * kBytes + i, _MM_HINT_T0);
+  for (int i = 0; i < kBytes; i += kVector) _mm_prefetch(group + pair * kBytes + i, _MM_HINT_T0);
 }
 
 template <Kind kind, int T>
@@ -190,7 +190,7 @@ void packed(const uint8_t* group, int blocks, const Activations& x, int first, f
   QWELL_UNROLL
   for (int t = 0; t < T; ++t) total[0][t] = total[1][t] = _mm256_setzero_ps();
   for (int b = 0; b < blocks; ++b) {
-    if (b % kPair == 0) prefetch<kind>(group + b / kPair * pair_layout(kind).bytes);
+    if (b % kPair == 0) fetch_pair<kind>(group, b / kPair + kAhead);
     const Block block = block_of(kind, group, b);
     QWELL_UNROLL
     for (int half = 0; half < 2; ++half) {
@@ -218,12 +218,13 @@ void packed(const uint8_t* group, int blocks, const Activations& x, int first, f
 
 template <Kind kind, int T>
 void unpacked(const uint8_t* group, int blocks, const uint8_t* panel, const Activations& x,
-              int first, float* y, int64_t stride, bool accumulate) {
+              int first, float* y, int64_t stride, bool accumulate, const uint8_t* next) {
   const int8_t* q = tile_q(x, first);
   const float* dx = tile_d(x, first);
   const float* sx = tile_s(x, first);
   alignas(32) float total[2][T][8] = {};
   for (int b = 0; b < blocks; ++b) {
+    if (next != nullptr && b % kPair == 0) fetch_pair<kind>(next, b / kPair);
     const Block block = block_of(kind, group, b);
     __m256i dot[2][T];
     dots_panel<kind, T>(panel + b * kQuads * kVector, q + b * kBlock * T, dot[0], dot[1]);
@@ -253,7 +254,7 @@ void unpacked(const uint8_t* group, int blocks, const uint8_t* panel, const Acti
 template <Kind kind>
 void fill_panel(const uint8_t* group, int blocks, uint8_t* panel) {
   for (int b = 0; b < blocks; ++b) {
-    if (b % kPair == 0) prefetch<kind>(group + b / kPair * pair_layout(kind).bytes);
+    if (b % kPair == 0) fetch_pair<kind>(group, b / kPair + kAhead);
     const Block block = block_of(kind, group, b);
     QWELL_UNROLL
     for (int half = 0; half < 2; ++half) {
@@ -270,29 +271,15 @@ void fill_panel(const uint8_t* group, int blocks, uint8_t* panel) {
   }
 }
 
-float dot_lo(const uint8_t* row, const Activations& x) {
-  const int n_blocks = x.cols / kBlock;
-  const auto* d = reinterpret_cast<const uint16_t*>(row + x.cols / 2);
-  __m256 sum = _mm256_setzero_ps();
-  float centre = 0;
-  for (int b = 0; b < n_blocks; ++b) {
-    const __m128i pair = _mm_loadu_si128(reinterpret_cast<const __m128i*>(row + b * 16));
-    const __m256i u = low_nibbles(_mm256_set_m128i(_mm_srli_epi16(pair, 4), pair));
-    const __m256i q = load(reinterpret_cast<const uint8_t*>(x.q) + b * kBlock);
-    const __m256i dot = widen(_mm256_maddubs_epi16(u, q));
-    const float scale = _cvtsh_ss(d[b]);
-    sum = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dot), _mm256_set1_ps(scale * x.d[b]), sum);
-    centre += scale * x.s[b];
-  }
-  const __m128 half = _mm_add_ps(_mm256_castps256_ps128(sum), _mm256_extractf128_ps(sum, 1));
-  const __m128 quarter = _mm_add_ps(half, _mm_movehl_ps(half, half));
-  return _mm_cvtss_f32(_mm_add_ss(quarter, _mm_movehdup_ps(quarter))) - 7.5f * centre;
+inline __m256i products(__m256i u, __m256i q) {
+  return widen(_mm256_maddubs_epi16(u, q));
 }
 
 }  // namespace
 
 }  // namespace qwell
 
+#include "dot_lo_x86.h"
 #include "matmul_driver.h"
 
 namespace qwell {

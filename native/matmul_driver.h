@@ -1,7 +1,8 @@
 // How a matrix product walks over groups and tiles, the same for every instruction set. Included by
 // a matmul_*.cpp after its kernels, which are
 //   packed<kind, T>(group, blocks, x, first, y, stride, accumulate)           from packed weights
-//   unpacked<kind, T>(group, blocks, panel, x, first, y, stride, accumulate)  from unpacked bytes
+//   unpacked<kind, T>(group, blocks, panel, x, first, y, stride, accumulate, next)  from unpacked
+//       bytes; fetches the packed group next, if not null, into the cache
 //   fill_panel<kind>(group, blocks, panel)
 //   kTile (tokens of a full tile), kPanelTokens (from here on unpacking once for all tiles pays)
 #pragma once
@@ -21,6 +22,7 @@ struct Task {
   float* y;
   int64_t stride;
   bool accumulate;
+  const uint8_t* next;
 };
 
 template <Kind kind, int T>
@@ -28,7 +30,8 @@ void tile(int width, const Task& t) {
   if (width < T) {
     if constexpr (T > 1) tile<kind, T - 1>(width, t);
   } else if (t.panel != nullptr) {
-    unpacked<kind, T>(t.group, t.blocks, t.panel, t.x, t.first, t.y, t.stride, t.accumulate);
+    unpacked<kind, T>(t.group, t.blocks, t.panel, t.x, t.first, t.y, t.stride, t.accumulate,
+                      t.next);
   } else {
     packed<kind, T>(t.group, t.blocks, t.x, t.first, t.y, t.stride, t.accumulate);
   }
@@ -43,7 +46,11 @@ void groups(const Tensor& w, int begin, int end, const Activations& x, float* ou
     for (int first = 0; first < x.m; first += kTile) {
       const int width = x.m - first < kTile ? x.m - first : kTile;
       float* y = out + first * stride + i * kLanes;
-      tile<kind, kTile>(width, {w.group(i), w.blocks(), panel, x, first, y, stride, accumulate});
+      const int ahead = x.m - first - width;
+      for (int t = 0; t < kTile && t < ahead; ++t) __builtin_prefetch(y + (width + t) * stride, 1);
+      const uint8_t* next = first == 0 ? w.group(i + 1) : nullptr;  // while products are computed
+      tile<kind, kTile>(width,
+                        {w.group(i), w.blocks(), panel, x, first, y, stride, accumulate, next});
     }
   }
 }

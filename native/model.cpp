@@ -13,17 +13,20 @@ namespace {
 constexpr int kAlone = 8;        // below this many rows every thread quantises for itself
 constexpr int kFew = 64;         // up to this many rows reading weights costs as much as products
 constexpr int kFeedForward = 4;  // blocks of gate, then of up, in one go when rows are few
+constexpr int kMany = 2;         // the same when they are many: what is written shares cache lines
+constexpr int kHeadGroups = 64;   // of the head whose logits are looked at while they are in cache
 constexpr int kStride = 64;       // logits that are looked at together for one near the best
 constexpr size_t kFetched = size_t{256} << 10;  // at most, into a cache of 512 KB or more
-constexpr int kBeginning = 3 << 10;             // what kernels have in flight
+constexpr int kBeginning = 3 << 10;  // of a stream, before kernels fetch ahead for themselves
+constexpr size_t kRowsAhead = 6;     // of the low plane
 constexpr float kMargin = 12.0f;  // e^-12: what lies further below the best is never sampled
 
 int row_width(const Config& c) { return (c.n_head + 2 * c.n_kv_head) * c.head_dim; }
 
-// The beginning of a stream of weights, which kernels fetch ahead from there on. Inlined by force:
-// GCC takes a function that only prefetches for one without effect.
-__attribute__((always_inline)) inline void fetch(const uint8_t* weights) {
-  for (int i = 0; i < kBeginning; i += kVector) __builtin_prefetch(weights + i);
+// Weights that are read soon. Inlined by force: GCC takes a function that only
+// prefetches for one without effect.
+__attribute__((always_inline)) inline void fetch(const uint8_t* weights, int bytes) {
+  for (int i = 0; i < bytes; i += kVector) __builtin_prefetch(weights + i);
 }
 
 size_t times(int a, int b) { return static_cast<size_t>(a) * static_cast<size_t>(b); }
@@ -76,8 +79,8 @@ Model::Model(const std::string& path, int n_ctx, int n_slots, int n_threads, con
     scratch.panel.resize(static_cast<size_t>(panel_bytes(widest)));
     scratch.work.resize(static_cast<size_t>(attention_work(kAttentionTokens, heads, c.head_dim)));
     scratch.wide.resize(static_cast<size_t>(narrow));
-    scratch.gate.resize(times(kMaxRows, kBlock));
-    scratch.up.resize(times(kMaxRows, kBlock));
+    scratch.gate.resize(times(kMaxRows, kMany * kBlock));
+    scratch.up.resize(times(kMaxRows, kMany * kBlock));
     scratch.own.resize(kAlone, narrow, precise_);
   }
 }
@@ -361,10 +364,10 @@ void Model::feed_forward(const Layer& layer, const Rounded& x, const Rounded& ff
   const int width = (end - begin) * kBlock;
   float* gate = scratch.gate.data();
   float* up = scratch.up.data();
-  fetch(layer.up.group(begin * kGroups));  // what is read next, for while this is read
+  fetch(layer.up.group(begin * kGroups), kBeginning);  // what is read next, for while this is read
   multiply(layer.gate, begin * kGroups, end * kGroups, x, gate - begin * kBlock, width, false,
            scratch);
-  fetch(layer.gate.group(end * kGroups));
+  fetch(layer.gate.group(end * kGroups), kBeginning);
   multiply(layer.up, begin * kGroups, end * kGroups, x, up - begin * kBlock, width, false, scratch);
   kernels_.silu_mul(gate, up, rows_.n * width);
   for (int row = 0; row < rows_.n; ++row) {
@@ -425,7 +428,7 @@ void Model::layer_pass(const Layer& layer, int index, int thread) {
   const Rounded ff = ff_.rows(n, c.n_ff, kernels_.tile);
   {
     const Rounded a = normed(layer.ffn_norm, thread);
-    const int at_once = n <= kFew ? kFeedForward : 1;
+    const int at_once = n <= kFew ? kFeedForward : kMany;
     in_chunks(c.n_ff / kBlock, thread, [&](int begin, int end) {
       for (int block = begin; block < end; block += at_once) {
         feed_forward(layer, a, ff, block, std::min(block + at_once, end), scratch);
@@ -466,11 +469,14 @@ void Model::head_pass(int thread) {
   float* peaks = &peaks_[times(thread, n)];
   std::fill(peaks, peaks + n, -INFINITY);
   in_chunks(head_hi_.groups(), thread, [&](int begin, int end) {
-    multiply(head_hi_, begin, end, tiles, logits_, c.n_vocab_padded, false, scratch);
-    const int from = begin * kLanes, to = std::min(end * kLanes, c.n_vocab);
-    for (int i = 0; i < n; ++i) {
-      const float* row = logits_ + times(i, c.n_vocab_padded);
-      peaks[i] = std::max(peaks[i], kernels_.max(row + from, to - from));
+    for (int first = begin; first < end; first += kHeadGroups) {
+      const int last = std::min(first + kHeadGroups, end);
+      multiply(head_hi_, first, last, tiles, logits_, c.n_vocab_padded, false, scratch);
+      const int from = first * kLanes, to = std::min(last * kLanes, c.n_vocab);
+      for (int i = 0; from < to && i < n; ++i) {
+        const float* row = logits_ + times(i, c.n_vocab_padded);
+        peaks[i] = std::max(peaks[i], kernels_.max(row + from, to - from));
+      }
     }
   });
   team_.barrier_and_restart();
@@ -481,37 +487,36 @@ void Model::head_pass(int thread) {
     float peak = -INFINITY;
     for (int t = 0; t < team_.size(); ++t)
       peak = std::max(peak, peaks_[times(t, n) + static_cast<size_t>(i)]);
-    rescore(i, begin, end, exact_ ? -INFINITY : peak - kMargin);
+    rescore(i, begin, end, exact_ ? -INFINITY : peak - kMargin, scratch);
   }
   end_phase(Phase::head, thread, {});
 }
 
-void Model::rescore(int output, int begin, int end, float threshold) {
+// Candidates are scattered over the low plane, so their rows are fetched some ahead of their turn.
+void Model::rescore(int output, int begin, int end, float threshold, Scratch& scratch) {
   const int cols = config_.n_embd, bytes = cols / 2 + cols / kBlock * 2;
-  const auto low_of = [&](int token) { return head_lo_.data + times(token, bytes); };
   float* row = logits_ + times(output, config_.n_vocab_padded);
+  std::vector<int>& tokens = scratch.candidates;
+  tokens.clear();
+  for (int from = begin; from < end; from += kStride) {
+    const int to = std::min(from + kStride, end);
+    if (kernels_.max(row + from, to - from) < threshold) continue;
+    for (int token = from; token < to; ++token) {
+      if (!(row[token] < threshold)) tokens.push_back(token);
+    }
+  }
   const Rounded all = outs_.rows(rows_.n_outputs, cols, 1);
   const auto only = [&](const Activations& x) {
     return Activations{tile_q(x, output), tile_d(x, output), tile_s(x, output), 1, cols, 1};
   };
   const Activations main = only(all.main), rest = only(all.rest);
-  int64_t n = 0;
-  for (int from = begin; from < end; from += kStride) {
-    const int to = std::min(from + kStride, end);
-    if (kernels_.max(row + from, to - from) < threshold) continue;
-    int tokens[kStride], n_tokens = 0;
-    for (int token = from; token < to; ++token) {
-      if (row[token] < threshold) continue;
-      tokens[n_tokens++] = token;
-      for (int i = 0; i < bytes; i += kVector) __builtin_prefetch(low_of(token) + i);
-    }
-    for (int i = 0; i < n_tokens; ++i) {
-      row[tokens[i]] += kernels_.dot_lo(low_of(tokens[i]), main);
-      if (precise_) row[tokens[i]] += kernels_.dot_lo(low_of(tokens[i]), rest);
-    }
-    n += n_tokens;
+  const auto low_of = [&](size_t i) { return head_lo_.data + times(tokens[i], bytes); };
+  for (size_t i = 0; i < tokens.size(); ++i) {
+    if (i + kRowsAhead < tokens.size()) fetch(low_of(i + kRowsAhead), bytes);
+    row[tokens[i]] += kernels_.dot_lo(low_of(i), main);
+    if (precise_) row[tokens[i]] += kernels_.dot_lo(low_of(i), rest);
   }
-  rescored_.fetch_add(n, std::memory_order_relaxed);
+  rescored_.fetch_add(static_cast<int64_t>(tokens.size()), std::memory_order_relaxed);
 }
 
 }  // namespace qwell

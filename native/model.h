@@ -97,6 +97,7 @@ class Model {
   struct Scratch {  // of one thread
     std::vector<uint8_t> panel;
     std::vector<float> work, wide, gate, up;
+    std::vector<int> candidates;
     Buffer own;
   };
 
@@ -113,7 +114,7 @@ class Model {
                     Scratch& scratch);
   void store_keys(int layer, int row, int kv_head);
   void head_pass(int thread);
-  void rescore(int output, int begin, int end, float threshold);
+  void rescore(int output, int begin, int end, float threshold, Scratch& scratch);
   Rounded normed(const float* weight, int thread);
   Rounded quantized(const float* x, int cols, int thread);
   template <typename Each>
