@@ -6,6 +6,7 @@ what it needs when it runs.
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import io
 import os
@@ -15,6 +16,7 @@ from collections.abc import Sequence
 from typing import TextIO
 
 from qwell.cli.failure import describe
+from qwell.cli.language import speaking
 from qwell.cli.parser import build_parser
 from qwell.errors import QwellError
 
@@ -24,6 +26,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         _let_all_text_through(stream)
     options = build_parser().parse_args(arguments)
+    with speaking(options.lang):
+        return _done(options)
+
+
+def _done(options: argparse.Namespace) -> int:
     try:
         code: int = options.run(options)
         sys.stdout.flush()

@@ -10,40 +10,44 @@ from pathlib import Path
 from typing import Any
 
 from qwell.cli.address import is_public, url_of
+from qwell.cli.banner_words import words_for
+from qwell.cli.language import Language
 from qwell.config import Settings
+from qwell.translate import translated
 
 
-def url_lines(settings: Settings, port: int) -> list[str]:
+def url_lines(settings: Settings, port: int, language: Language = "en") -> list[str]:
     """Where to go with a browser, and who else can. The port is the one that is bound."""
+    words = words_for(language)
     url = url_of(settings.host, port)
-    lines = [f"qwell   {url}   (API {url}/v1; stop with Ctrl-C)"]
+    lines = [words["url"].format(url, url)]
     if settings.api_key or settings.api_key_file:
-        lines.append(f"key     in a browser open {url}/?key=<the key> once")
+        lines.append(words["key"].format(url))
     elif is_public(settings.host):
-        lines.append(
-            "warning everyone who reaches this machine may chat: set --api-key (QWELL_API_KEY)"
-        )
+        lines.append(words["open"])
     return lines
 
 
-def bound_lines(settings: Settings) -> list[str]:
+def bound_lines(settings: Settings, language: Language = "en") -> list[str]:
     """Every limit that a request can meet, and where the log is."""
     from qwell.server.connections import MAX_CONNECTIONS
 
-    limits = [
-        f"{settings.max_queue} may wait",
-        f"{settings.request_timeout_s} s an answer" if settings.request_timeout_s else "",
-        f"{settings.max_body_mib} MiB a request",
-        f"{MAX_CONNECTIONS} connections",
-        f"{settings.rate_limit} answers a minute for each caller" if settings.rate_limit else "",
-        f"{settings.drain_timeout_s} s to end when stopped",
-        f"unloaded after {settings.idle_unload_min} idle min" if settings.idle_unload_min else "",
-    ]
-    lines = [f"limits  {', '.join(filter(None, limits))}"]
+    words = words_for(language)
+    limits = {
+        "waiting": settings.max_queue,
+        "seconds": settings.request_timeout_s or None,
+        "body": settings.max_body_mib,
+        "connections": MAX_CONNECTIONS,
+        "rate": settings.rate_limit or None,
+        "drain": settings.drain_timeout_s,
+        "idle": settings.idle_unload_min or None,
+    }
+    told = [words[name].format(limit) for name, limit in limits.items() if limit is not None]
+    lines = [words["limits"].format(words["comma"].join(told))]
     if settings.log_file_mib:
-        lines.append(f"log     {log_path(settings)} (5 files of {settings.log_file_mib} MiB)")
+        lines.append(words["log"].format(log_path(settings), settings.log_file_mib))
     if settings.log_prompts == "on":
-        lines.append("warning prompts and answers are written to the log (--log-prompts off)")
+        lines.append(words["prompts"])
     return lines
 
 
@@ -51,28 +55,23 @@ def log_path(settings: Settings) -> Path:
     return settings.data_path / "logs" / "qwell.log"
 
 
-def model_lines(model: Mapping[str, Any]) -> list[str]:
+def model_lines(model: Mapping[str, Any], language: Language = "en") -> list[str]:
     """One fact a line; facts that the worker did not report are left out."""
-    source = _source(model.get("source", {}))
-    threads = f"{model.get('n_threads', '')} ({model.get('threads_why', '')})"
-    facts = {
-        "model": model.get("name", "") + (f" from {source}" if source else ""),
-        "weights": model.get("quant", ""),
-        "engine": " ".join(str(model[key]) for key in ("engine", "isa") if model.get(key)),
-        "warning": str(model.get("slow_why", "")),
-        "threads": threads if model.get("n_threads") else "",
-        "context": _context(model),
-        "loaded": f"in {model['load_s']:.1f} s" if "load_s" in model else "",
+    words = words_for(language)
+    name, source = str(model.get("name", "")), _source(model.get("source", {}))
+    threads_why = translated(str(model.get("threads_why", "")), language)
+    facts: dict[str, tuple[Any, ...]] = {
+        "model": (words["from"].format(name, source) if source else name,),
+        "weights": (model.get("quant"),),
+        "engine": (" ".join(str(model[key]) for key in ("engine", "isa") if model.get(key)),),
+        "warning": (translated(str(model.get("slow_why", "")), language),),
+        "threads": (model.get("n_threads"), threads_why),
+        "context": (model.get("n_ctx"), model.get("n_slots", 1)),
+        "loaded": (model.get("load_s"),),
     }
-    return [f"{name:<7} {fact}" for name, fact in facts.items() if fact]
+    return [words[fact].format(*values) for fact, values in facts.items() if values[0]]
 
 
 def _source(source: Mapping[str, Any]) -> str:
     origin = str(source.get("origin", ""))
     return str(source.get("path", "")) if origin == "path" else origin
-
-
-def _context(model: Mapping[str, Any]) -> str:
-    if "n_ctx" not in model:
-        return ""
-    return f"{model['n_ctx']} tokens, {model.get('n_slots', 1)} conversations at once"

@@ -26,7 +26,7 @@ def run(options: argparse.Namespace) -> int:
     from qwell.doctor.catalogue import load
     from qwell.doctor.render import verdict_to_text
 
-    print(verdict_to_text(verdict, options.lang or preferred(), load().harmless))
+    print(verdict_to_text(verdict, preferred(), load().harmless))
     return 0
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from qwell.cli.doctor_words import DoctorWords, words_for
-from qwell.cli.language import Language, preferred, writes_utf8
+from qwell.cli.language import preferred, writes_utf8
 from qwell.config import Settings, load
 from qwell.errors import QwellError
 
@@ -29,7 +29,7 @@ def run(options: argparse.Namespace) -> int:
     """Exit code: 0 healthy, 1 degraded, 2 broken, 3 could not tell."""
     from qwell.doctor.report import EXIT_CODES
 
-    words = words_for(cast("Language", options.lang or preferred()))
+    words = words_for(preferred())
     report = _reopened(options.bundle) if options.bundle else _examined(options, words)
     if options.json:
         print(json.dumps(report.to_dict(), ensure_ascii=not writes_utf8(), indent=2))

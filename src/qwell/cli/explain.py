@@ -16,7 +16,7 @@ def run(options: argparse.Namespace) -> int:
     from qwell.doctor.render import fault_to_markdown
 
     catalogue = load()
-    language = options.lang or preferred()
+    language = preferred()
     if not options.fault:
         for fault in catalogue.faults.values():
             print(f"{fault.id:38} {fault.title.text_in(language)}")

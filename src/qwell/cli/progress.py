@@ -15,25 +15,20 @@ from rich.filesize import decimal
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from qwell.cli.banner_words import words_for
+from qwell.cli.language import preferred
 from qwell.weights.progress import Progress as Step
 
 if TYPE_CHECKING:
     from qwell.worker.supervisor import Supervisor
 
-_STAGES = {
-    "probe": "looking for a source",
-    "download": "downloading",
-    "verify": "verifying",
-    "pack": "packing",
-    "import": "starting",
-    "start": "starting",
-}
 _IN_BYTES = ("download", "verify")
 Show = Callable[[str, float, float], None]  # stage, done, total; total 0 is unknown
 
 
 def describe_stage(stage: str) -> str:
-    return _STAGES.get(stage, stage or "starting")
+    words = words_for(preferred())
+    return words.get(f"stage_{stage or 'start'}", stage)
 
 
 class Amount(ProgressColumn):
@@ -45,7 +40,8 @@ class Amount(ProgressColumn):
         if task.fields["stage"] not in _IN_BYTES or task.total == 1:
             return Text(f"{task.percentage:3.0f}%")
         rate = f"  {decimal(int(task.speed))}/s" if task.speed else ""
-        return Text(f"{decimal(int(task.completed))} of {decimal(int(task.total))}{rate}")
+        done, total = decimal(int(task.completed)), decimal(int(task.total))
+        return Text(words_for(preferred())["of"].format(done, total) + rate)
 
 
 @contextmanager

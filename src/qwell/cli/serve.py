@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+from qwell.cli.language import preferred
 from qwell.config import Origin, Settings, load
 
 if TYPE_CHECKING:
@@ -124,13 +125,15 @@ async def _run_server(settings: Settings, listener: socket.socket, supervisor: S
 def _on_record(settings: Settings, port: int) -> Iterator[None]:
     """A note of who serves where, for the doctor: left behind only by a death."""
     from qwell.cli.address import url_of
+    from qwell.cli.banner_words import words_for
     from qwell.doctor.run_record import RunRecord, remove_record, write_record
 
     record = RunRecord(os.getpid(), url_of(settings.host, port), time.time())
     try:
         write_record(settings.data_path, record)
     except OSError as error:
-        _say([f"warning no note of this server in {settings.data_path}: {error.strerror}"])
+        words = words_for(preferred())
+        _say([words["no_note"].format(settings.data_path, error.strerror)])
     try:
         yield
     finally:
@@ -141,17 +144,19 @@ def _on_record(settings: Settings, port: int) -> Iterator[None]:
 async def _announce(supervisor: Supervisor, settings: Settings, port: int) -> None:
     """Say where the page is, how loading goes, and then what is served or why nothing is."""
     from qwell.cli.banner import bound_lines, model_lines, url_lines
+    from qwell.cli.banner_words import words_for
     from qwell.cli.failure import describe
     from qwell.cli.progress import watch_loading
 
-    _say([*url_lines(settings, port), *bound_lines(settings)])
+    language = preferred()
+    _say([*url_lines(settings, port, language), *bound_lines(settings, language)])
     await watch_loading(supervisor)
     gc.freeze()  # what the store has loaded meanwhile
     status = supervisor.status
     if status.error is not None:
-        _say([describe(status.error), "The server stays up: the page and /ready show this, too."])
+        _say([describe(status.error), words_for(language)["stays_up"]])
     elif status.model:
-        _say(model_lines(status.model))
+        _say(model_lines(status.model, language))
 
 
 def _say(lines: list[str]) -> None:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from qwell.core import Delta, Done, Event, Failed, Notice, Prefill, Tokens, Usage
+from qwell.server import caller
+from qwell.server.problem import worded
 
 
 @dataclass(slots=True)
@@ -66,4 +68,8 @@ def failure(event: Done | Failed) -> Failed | None:
 
 
 def message_of(failed: Failed) -> str:
+    """What failed and what to do, in the caller's language."""
+    failed = worded(failed)
+    if caller.language.get() == "zh":
+        return f"{failed.cause}。解决办法：{failed.fix}"
     return f"{failed.cause}. Fix: {failed.fix}"

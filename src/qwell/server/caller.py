@@ -1,4 +1,4 @@
-"""Who asks: the client's address and, where keys are set, which of them.
+"""Who asks: the client's address, in which language and, where keys are set, with which of them.
 
 Found out once by the middleware and readable by everything that the request runs through, also
 by each message of a WebSocket. Knows no key, only its name.
@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from contextvars import ContextVar
 from dataclasses import dataclass
+
+from qwell.translate import Language
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,3 +22,10 @@ class Caller:
 
 UNKNOWN = Caller()
 current: ContextVar[Caller] = ContextVar("caller", default=UNKNOWN)
+language: ContextVar[Language] = ContextVar("language", default="en")
+
+
+def speak(chosen: Language | None) -> None:
+    """From here on in the language that a body asks for, where it names one."""
+    if chosen is not None:
+        language.set(chosen)

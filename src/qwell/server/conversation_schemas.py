@@ -6,13 +6,18 @@ The same shapes serve the API and exported files.
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from qwell.core import Failed
+from qwell.server import caller
+from qwell.server.problem import title as fault_title
 from qwell.server.schemas import ConversationSettings, Id, Strict, Text
 from qwell.store.records import MAX_MESSAGES, MAX_TITLE, Conversation, Message, now_ms
 from qwell.store.records import title_of as title_of_question
+from qwell.translate import translated
 
 FORMAT = "qwell-conversations"
 VERSION = 1
@@ -128,7 +133,19 @@ def message_body(it: Message) -> dict[str, Any]:
         "content": it.content,
         "created_at": it.created_at,
         "state": it.state,
-        "end": dict(it.end),
+        "end": _end(it.end),
         "notices": [dict(notice) for notice in it.notices],
         "request_id": it.request_id,
     }
+
+
+def _end(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """How an answer ended, in the language of whoever reads it now. It may have been imported."""
+    body = dict(stored)
+    if body.get("type") == Failed.type and (language := caller.language.get()) != "en":
+        for name in ("cause", "fix"):
+            if isinstance(text := body.get(name), str):
+                body[name] = translated(text, language)
+        if isinstance(code := body.get("code"), str):
+            body["title"] = fault_title(code, language)
+    return body

@@ -15,6 +15,7 @@ from starlette.responses import HTMLResponse
 
 from qwell.doctor import consult
 from qwell.errors import QwellError
+from qwell.translate import translated
 
 router = APIRouter(include_in_schema=False)
 _STYLE = (
@@ -55,7 +56,8 @@ async def fault_page(fault_id: str) -> HTMLResponse:
     try:
         known = await asyncio.to_thread(consult.fault, fault_id)
     except QwellError as error:
-        body = f"<h1>{escape(fault_id[:80])}</h1><p>{escape(error.found)}</p>" + _all_faults()
+        said = f"{translated(error.found, 'zh')} · {error.found}"
+        body = f"<h1>{escape(fault_id[:80])}</h1><p>{escape(said)}</p>" + _all_faults()
         return _page(fault_id[:80], body, status=404)
     sections = "".join(_section(known, language) for language in ("zh", "en"))
     return _page(known["id"], sections + _all_faults())

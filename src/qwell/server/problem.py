@@ -1,19 +1,25 @@
 """Refusals as documents: RFC 9457 for everything but /v1, which has the shapes of its clients.
 
-Knows how a QwellError looks on the wire, and which status its fault id means.
+Knows how a QwellError looks on the wire, in the caller's language, and which status its fault id
+means.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
+from functools import cache
 from typing import Any
 
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from qwell.core import Failed
+from qwell.doctor.consult import find_fault
 from qwell.errors import QwellError
+from qwell.server import caller
+from qwell.translate import Language, joined, translated, translated_error
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -57,9 +63,31 @@ _OPENAI_CODES = {
 }
 
 
-def title(fault: str) -> str:
+def title(fault: str, language: Language = "en") -> str:
     """A readable form of a fault id: ``weights-truncated`` is ``Weights truncated``."""
-    return fault.replace("-", " ").capitalize()
+    known = _chinese_title(fault) if language == "zh" else ""
+    return known or fault.replace("-", " ").capitalize()
+
+
+@cache
+def _chinese_title(fault: str) -> str:
+    try:
+        return find_fault(fault).title.zh
+    except QwellError:
+        return ""
+
+
+def worded(failed: Failed, language: Language | None = None) -> Failed:
+    """The same in this language; None: the caller's."""
+    language = language or caller.language.get()
+    if language == "en":
+        return replace(failed, title=failed.title or title(failed.code))
+    return replace(
+        failed,
+        title=title(failed.code, language),
+        cause=translated(failed.cause, language),
+        fix=translated(failed.fix, language),
+    )
 
 
 def status_of(fault: str) -> int:
@@ -81,9 +109,11 @@ def headers_of(fault: str, retry_after_s: float | None = None) -> dict[str, str]
 def problem(error: QwellError, *, request_id: str = "", status: int | None = None) -> JSONResponse:
     """An RFC 9457 document: type, title, status, detail, and what was expected and helps."""
     code = status or status_of(error.fault)
+    language = caller.language.get()
+    error = translated_error(error, language)
     body = {
         "type": f"/faults/{error.fault}",
-        "title": title(error.fault),
+        "title": title(error.fault, language),
         "status": code,
         "detail": error.found,
         "expected": error.expected,
@@ -97,9 +127,10 @@ def problem(error: QwellError, *, request_id: str = "", status: int | None = Non
 
 def problem_of(failed: Failed, request_id: str) -> JSONResponse:
     """The same document for an answer that failed."""
+    failed = worded(failed)
     body = {
         "type": f"/faults/{failed.code}",
-        "title": failed.title or title(failed.code),
+        "title": failed.title,
         "status": status_of(failed.code),
         "detail": failed.cause,
         "fix": failed.fix,
@@ -122,7 +153,7 @@ def openai_body(fault: str, message: str, param: str | None = None) -> dict[str,
 
 
 def openai_error(error: QwellError, *, param: str | None = None) -> JSONResponse:
-    message = f"{error.found}. Expected: {error.expected}. Fix: {error.fix}"
+    message = joined(error, caller.language.get())
     return JSONResponse(
         openai_body(error.fault, message, param),
         status_of(error.fault),
@@ -137,7 +168,7 @@ def anthropic_body(fault: str, message: str, request_id: str) -> dict[str, Any]:
 
 
 def anthropic_error(error: QwellError, *, request_id: str = "") -> JSONResponse:
-    message = f"{error.found}. Expected: {error.expected}. Fix: {error.fix}"
+    message = joined(error, caller.language.get())
     return JSONResponse(
         anthropic_body(error.fault, message, request_id),
         status_of(error.fault),

@@ -1,4 +1,4 @@
-"""Gives every request an id, logs how it went, and turns a crash of ours into a 500 document.
+"""Gives every request an id and a language, logs how it went, and answers a crash of ours with 500.
 
 Logs method, path and times; never a query, a header, a body or a prompt.
 """
@@ -16,8 +16,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from qwell.errors import QwellError
 from qwell.log import request_id as current_request_id
+from qwell.server import caller
 from qwell.server.metrics import Metrics
 from qwell.server.problem import refuse
+from qwell.translate import preferred
 
 log = logging.getLogger("qwell.server.request")
 _MAX_PATH = 300
@@ -42,11 +44,14 @@ class RequestLog:
         request_id = secrets.token_hex(8)
         scope.setdefault("state", {})["request_id"] = request_id
         token = current_request_id.set(request_id)
+        accepted = Headers(scope=scope).get("accept-language", "")
+        spoken = caller.language.set(preferred(accepted))
         try:
             exchange = _Exchange(scope, send, request_id)
             await exchange.run(self._app, receive)
         finally:
             exchange.count(self._metrics)
+            caller.language.reset(spoken)
             current_request_id.reset(token)
 
 

@@ -11,6 +11,7 @@ from qwell.errors import QwellError
 from qwell.server.health import reason_not_ready
 from qwell.server.problem import title
 from qwell.server.worker_protocol import Status
+from qwell.translate import translated
 
 _STYLE = (
     "body{font:16px/1.6 system-ui,sans-serif;max-width:46rem;margin:4rem auto;padding:0 1rem;"
@@ -59,10 +60,17 @@ def _headline(reason: QwellError | None) -> str:
 
 
 def _details(error: QwellError) -> str:
+    named = f"{title(error.fault, 'zh')} · {title(error.fault)}"
     rows = (
-        ("故障 · Fault", f"{escape(title(error.fault))} <code>{escape(error.fault)}</code>"),
-        ("现状 · Found", escape(error.found)),
-        ("应为 · Expected", escape(error.expected)),
-        ("怎么办 · Fix", f"<code>{escape(error.fix)}</code>"),
+        ("故障 · Fault", f"{escape(named)} <code>{escape(error.fault)}</code>"),
+        ("现状 · Found", _both(error.found)),
+        ("应为 · Expected", _both(error.expected)),
+        ("怎么办 · Fix", f"<code>{_both(error.fix)}</code>"),
     )
     return "<dl>" + "".join(f"<dt>{name}</dt><dd>{text}</dd>" for name, text in rows) + "</dl>"
+
+
+def _both(text: str) -> str:
+    """In Chinese and English, once where that is the same."""
+    chinese = translated(text, "zh")
+    return escape(text) if chinese == text else f"{escape(chinese)}<br>{escape(text)}"
