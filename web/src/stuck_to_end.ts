@@ -3,6 +3,8 @@
 import { useCallback, useEffect, useRef, useState, type RefObject } from "react";
 
 const NEAR_END_PX = 48;
+const TOUCHES = ["wheel", "touchmove", "pointerdown", "keydown"]; // a scrollbar's, too
+const TOUCH_MS = 800; // scrolling glides on after a touch
 
 interface StuckToEnd {
   isAtEnd: boolean;
@@ -22,12 +24,16 @@ export function useStuckToEnd(boxRef: RefObject<HTMLElement | null>, count: numb
     const element = boxRef.current;
     if (!element) return undefined;
     let [top, height] = [element.scrollTop, element.scrollHeight];
+    let touchedAt = -Infinity;
+    const touch = (): void => {
+      touchedAt = performance.now();
+    };
     const note = (): void => {
       const below = element.scrollHeight - element.scrollTop - element.clientHeight;
-      // what was guessed too high and is now measured moves the view, too, but shrinks the whole
-      const hasMovedUp = element.scrollTop < top - 1 && element.scrollHeight >= height;
+      // text that shrinks and grows again moves the view, too, and so does what was guessed and is now measured
+      const isReader = performance.now() - touchedAt < TOUCH_MS || element.scrollHeight === height;
       if (below < NEAR_END_PX) isStuck.current = true;
-      else if (hasMovedUp) isStuck.current = false;
+      else if (element.scrollTop < top - 1 && isReader) isStuck.current = false;
       [top, height] = [element.scrollTop, element.scrollHeight];
       setIsAtEnd(isStuck.current || below < NEAR_END_PX);
     };
@@ -35,6 +41,7 @@ export function useStuckToEnd(boxRef: RefObject<HTMLElement | null>, count: numb
       if (isStuck.current) element.scrollTop = element.scrollHeight;
     };
     element.addEventListener("scroll", note, { passive: true });
+    for (const event of TOUCHES) element.addEventListener(event, touch, { passive: true });
     const growth = new ResizeObserver(follow);
     const watch = (): void => {
       growth.disconnect();
@@ -46,6 +53,7 @@ export function useStuckToEnd(boxRef: RefObject<HTMLElement | null>, count: numb
     watch();
     return () => {
       element.removeEventListener("scroll", note);
+      for (const event of TOUCHES) element.removeEventListener(event, touch);
       growth.disconnect();
       replaced.disconnect();
     };

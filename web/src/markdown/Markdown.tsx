@@ -135,7 +135,37 @@ function cell(Cell: "th" | "td") {
 }
 
 function inlines(tokens: readonly Token[] | undefined): ReactNode {
-  return tokens?.map(keyed(inline));
+  return tokens?.map((token, index) => {
+    const closing = closingOf(token, tokens[index + 1]);
+    const begun = closingOf(tokens[index - 1], token);
+    const own = inline(begun === "" ? token : ({ ...token, text: textOf(token).slice(begun.length) } as Token));
+    const drawn = closing === "" ? own : <Unbroken closing={closing}>{own}</Unbroken>;
+    // oxlint-disable-next-line no-array-index-key -- a token's place is its identity
+    return <Fragment key={index}>{drawn}</Fragment>;
+  });
+}
+
+function Unbroken({ closing, children }: { closing: string; children: ReactNode }): JSX.Element {
+  return (
+    <span className="unbroken">
+      {children}
+      {closing}
+    </span>
+  );
+}
+
+const CLOSING = /^[,.;:!?)，。；：！？、）」』”]+/;
+const SHORT_FORMULA = 24; // a longer one must be able to break
+
+/** What ends a sentence after a short formula: browsers would begin a line with it. */
+function closingOf(token: Token | undefined, next: Token | undefined): string {
+  const math = token as MarkedToken | undefined;
+  if (math?.type !== "inlineMath" || math.isDisplay || math.tex.length > SHORT_FORMULA) return "";
+  return next?.type === "text" && !next.tokens ? (CLOSING.exec(textOf(next))?.[0] ?? "") : "";
+}
+
+function textOf(token: Token): string {
+  return (token as Tokens.Text).text;
 }
 
 function inline(token: Token): ReactNode {

@@ -79,3 +79,11 @@ test("nothing that a model may write breaks the drawing", () => {
     }),
   );
 });
+
+test("what closes a sentence stays with the formula before it, and is said once", () => {
+  draw("复杂度 \\(O(n)\\)：很低。 And \\(a\\), \\(b\\) too; \\(c\\) not.");
+  const kept = [...box.querySelectorAll(".unbroken")].map((it) => it.textContent?.at(-1));
+  expect(kept).toEqual(["：", ","]);
+  expect(box.textContent).toContain("：很低。 And ");
+  expect(box.textContent?.match(/：/g)).toHaveLength(1);
+});
