@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -111,3 +112,72 @@ def test_a_dropped_log_goes_to_the_doctor(echo_url: str, visit: Any) -> None:
     expect(seen.page.locator(".files li")).to_have_text("serve.log")
     seen.page.get_by_role("button", name="Diagnose it").click()
     expect(seen.page.locator(".side-panel")).to_contain_text("Can't load config for './model'")
+
+
+PASTE = """([selector, name, text]) => {
+  const data = new DataTransfer();
+  if (name) data.items.add(new File([text], name));
+  else data.setData("text/plain", text);
+  const field = document.querySelector(selector);
+  field.focus();
+  field.dispatchEvent(
+    new ClipboardEvent("paste", {clipboardData: data, bubbles: true, cancelable: true}));
+}"""
+
+
+def test_a_pasted_file_goes_with_the_message(echo_url: str, visit: Any) -> None:
+    seen = visit(echo_url)
+    seen.page.evaluate(PASTE, [".composer textarea", "notes.md", "# pasted"])
+    expect(seen.page.locator(".files li")).to_have_text("notes.md")
+    expect(seen.input).to_have_value("")
+    seen.page.get_by_role("button", name="Send").click()  # a file alone can be sent
+    expect(seen.page.locator(".question .plain")).to_contain_text("# pasted")
+    seen.wait_for_answers(1)
+
+
+def test_a_pasted_log_offers_its_diagnosis(echo_url: str, visit: Any) -> None:
+    seen = visit(echo_url, permissions=["clipboard-read", "clipboard-write"])
+    seen.page.evaluate("text => navigator.clipboard.writeText(text)", LOG)
+    seen.input.focus()
+    seen.page.keyboard.press("Control+v")
+    expect(seen.input).to_have_value(LOG)
+    seen.page.get_by_role("button", name="Diagnose it").click()
+    panel = seen.page.locator(".side-panel")
+    expect(panel.locator(".pasted")).to_contain_text("Can't load config for './model'")
+
+
+def test_the_chat_goes_on_in_the_language_that_is_switched_to(echo_url: str, visit: Any) -> None:
+    seen = visit(echo_url)
+    seen.ask("please explode now")
+    card = seen.page.locator(".failure")
+    expect(card).to_contain_text("The engine failed at this answer")
+    seen.input.fill("half a sentence")
+    seen.page.get_by_role("button", name="中文").click()
+    expect(card).to_contain_text("推理引擎在此回答中出错")
+    expect(seen.input).to_have_value("half a sentence")
+    frames: list[str] = []
+    seen.page.on("websocket", lambda it: it.on("framesent", lambda text: frames.append(str(text))))
+    seen.ask("接着说")
+    seen.wait_for_answers(1)
+    assert json.loads(frames[-1])["lang"] == "zh"
+
+
+def test_odd_text_stays_in_its_place(echo_url: str, visit: Any) -> None:
+    """Right-to-left lines, joined emoji, and words longer than a phone is wide."""
+    seen = visit(echo_url, viewport={"width": 360, "height": 740})
+    family = "👨‍👩‍👧‍👦"
+    seen.ask(f"مرحبا بالعالم\n\nleft {family} to right\n\n{'长' * 30}\n\n{'a' * 60}")
+    seen.wait_for_answers(1)
+    lines = seen.page.locator(".answer .markdown p")
+    expect(lines).to_have_count(4)
+    directions = lines.evaluate_all(
+        """all => all.map(it => {
+          const range = document.createRange();
+          range.selectNodeContents(it);
+          const text = range.getBoundingClientRect(), box = it.getBoundingClientRect();
+          return text.left - box.left > box.right - text.right ? "rtl" : "ltr";
+        })"""
+    )
+    assert directions == ["rtl", "ltr", "ltr", "ltr"]
+    expect(lines.nth(1)).to_contain_text(family)
+    assert seen.page.evaluate("document.documentElement.scrollWidth") == 360
