@@ -169,3 +169,47 @@ def test_where_no_server_is_led_it_says_so(tmp_path: Path) -> None:
     events = folder.talk.send(choice="retry")
     assert "cannot_reload" in said(events)
     assert folder.talk.state == "watching"
+
+
+# ---- what only the page sees, and tells late
+
+PACING = "browser.stream_pacing"
+
+
+def told_in_words(tmp_path: Path) -> tuple[Any, Any]:
+    """The page has not told yet what it measures."""
+    ward = people.Ward({PACING: people.sick(PACING, "the page has not told", Status.SKIP)})
+    talk = people.Talk.in_folder(tmp_path, ward)
+    talk.patience = people.Patience(look_s=0.0001, watch_s=0.002)
+    talk.send(text="behind nginx the streamed answer comes all at once at the end")
+    assert (talk.file.case.fault, talk.state) == ("proxy-buffering", "watching")
+    return ward, talk
+
+
+def test_a_late_measurement_of_the_page_is_awaited(tmp_path: Path) -> None:
+    ward, talk = told_in_words(tmp_path)
+    ward.failing[PACING] = people.sick(PACING, "the stream arrives in one piece")
+    talk.send(choice="watch")
+    assert (talk.state, talk.file.case.awaited) == ("watching", [PACING])
+    ward.failing.clear()
+    events = talk.send(choice="watch")
+    assert (talk.state, events[-1]["verified_by"]) == ("fixed", "checks")
+
+
+def test_what_was_never_seen_wrong_proves_nothing(tmp_path: Path) -> None:
+    ward, talk = told_in_words(tmp_path)
+    ward.failing.clear()
+    talk.send(choice="watch")
+    assert talk.state == "watching"
+
+
+def test_what_came_back_by_itself_is_not_restarted(tmp_path: Path) -> None:
+    stable = "engine.stable"
+    ward = people.Ward({stable: people.sick(stable, "ended a moment ago", Status.WARN)})
+    talk = people.Talk.in_folder(tmp_path, ward)
+    talk.patience = people.Patience(look_s=0.0001, watch_s=0.002)
+    talk.send(text="the worker crashed in the middle of an answer")
+    assert (talk.file.case.fault, talk.state) == ("worker-crashed", "watching")
+    ward.failing.clear()
+    talk.send(choice="watch")
+    assert (talk.state, ward.treated) == ("fixed", [])

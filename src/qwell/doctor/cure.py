@@ -14,6 +14,7 @@ from qwell.doctor.actions import ACTIONS, Impossible
 from qwell.doctor.case import Trial, Verifier
 from qwell.doctor.fault import Fault, Remedy
 from qwell.doctor.finding import Finding, Status
+from qwell.doctor.posted import PROBES
 from qwell.doctor.question_bank import ask_outcome
 from qwell.doctor.scene import Scene, is_wrong
 from qwell.doctor.suspects import Suspect
@@ -39,11 +40,17 @@ class Cure:
     def next_remedy(self, suspect: Suspect) -> Remedy | None:
         """The best one left. What we can do ourselves comes first, where a check sees the fault."""
         fault = consult.find_fault(suspect.id)
-        left = [r for r in fault.remedies if r.id not in self._case.tried(fault.id)]
+        tried = self._case.tried(fault.id)
+        left = [r for r in fault.remedies if r.id not in tried and self._is_of_use(fault, r)]
         able = [r for r in left if self._can_do(fault, r)]
         other = [r for r in left if r not in able and (r.commands or r.safety == "manual")]
         ranked = sorted(able or other, key=lambda r: (r.safety != "auto", -r.fixes, r.cost))
         return ranked[0] if ranked else None
+
+    def _is_of_use(self, fault: Fault, remedy: Remedy) -> bool:
+        """Not to restart what has come back by itself, of which checks only warn."""
+        seen = [self._case.findings[name].status for name in self._wrong_checks(fault)]
+        return remedy.action != "restart-worker" or not seen or Status.FAIL in seen
 
     def _can_do(self, fault: Fault, remedy: Remedy) -> bool:
         return remedy.action in ACTIONS and bool(self._wrong_checks(fault))
@@ -151,14 +158,17 @@ class Cure:
 
     def watch(self) -> bool:
         """Look until the checks that saw the fault pass, for a while. True: fixed, turn ended."""
-        names = self._case.awaited
+        names, late = self._case.awaited, self._late_probes()
         self._case.watches += 1
-        if not names or self._case.watches > MAX_WATCHES:
+        if not (names or late) or self._case.watches > MAX_WATCHES:
             return False
-        self._scene.say("waiting")
+        if names:
+            self._scene.say("waiting")
         patience, held, last = self._scene.patience, 0, dict[str, Status]()
         for _ in range(max(1, round(patience.watch_s / max(patience.look_s, 0.001)))):
-            found = self._scene.clinic.examine(names, lambda _: None)
+            found = self._scene.clinic.examine([*names, *late], lambda _: None)
+            self._await_too([f for f in found if f.check in late and is_wrong(f)])
+            found = [finding for finding in found if finding.check in names]
             last = self._tell_changes(found, last)
             held = held + 1 if _all_pass(found, names) else 0
             if held >= _HOLD or _another(found, self._case.fault):
@@ -171,6 +181,17 @@ class Cure:
             if self._scene.cancelled.wait(patience.look_s):
                 break
         return False
+
+    def _late_probes(self) -> list[str]:
+        """What the page may yet find out: its examination of itself takes longer than ours."""
+        known, fault = self._case.findings, consult.find_fault(self._case.fault)
+        untold = [n for n in fault.verify if n not in known or known[n].status in _UNTOLD]
+        return [name for name in untold if name in PROBES]
+
+    def _await_too(self, found: Sequence[Finding]) -> None:
+        """Only what was seen to be wrong can turn green."""
+        self._case.take(found)
+        self._case.awaited += [f.check for f in found if f.check not in self._case.awaited]
 
     @property
     def names_another(self) -> bool:

@@ -119,7 +119,7 @@ function heard(items: readonly Item[], event: SupportEvent & { type: "heard" }):
   const open = items.findLast((item) => item.kind === "ask" || item.kind === "remedy");
   const marked = items.map((item) => (item === open ? markedBy(open, choice, consent) : item));
   const label = open?.kind === "ask" ? labelOf(open.question, choice) : null;
-  if (text === "" && choice === null) return marked;
+  if (!text && !choice) return marked; // a press, which is marked where it was
   return [...marked, { kind: "heard", key: event.seq, text, lines, label, choice, cited: [] }];
 }
 
