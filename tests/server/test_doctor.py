@@ -11,7 +11,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from qwell.doctor.finding import Registry, failed, passed
+from qwell.doctor.finding import Finding, Registry, Status, failed, passed
 from qwell.errors import QwellError
 
 pytestmark = pytest.mark.anyio
@@ -78,6 +78,16 @@ async def test_an_examination_check_by_check(client: httpx.AsyncClient) -> None:
     events = [json.loads(line) for line in lines]
     assert [event["type"] for event in events] == ["finding", "finding", "report"]
     assert events[-1]["status"] == "broken"
+
+
+@pytest.mark.parametrize(("spoken", "said"), [("zh-CN", "磁盘已满"), ("en", "the disk is full")])
+async def test_reasons_come_in_the_language_of_who_asks(
+    client: httpx.AsyncClient, app: FastAPI, spoken: str, said: str
+) -> None:
+    found = Finding("host.disk_space", "host", Status.FAIL, (), "the disk is full")
+    app.state.doctor.incidents.upsert(found, "disk-full")
+    answer = await client.get("/api/incidents", headers={"accept-language": spoken})
+    assert answer.json()["incidents"][0]["because"] == said
 
 
 async def test_what_the_page_found_joins_the_facts(client: httpx.AsyncClient) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from qwell.cli.doctor_words import DoctorWords, words_for
 from qwell.cli.language import preferred
 from qwell.doctor.finding import Finding
+from qwell.doctor.reasons import reason_in
 from qwell.doctor.report import Report
 
 Row = tuple[str, str, str, str]
@@ -42,7 +43,7 @@ def diagnosis_lines(report: Report, words: DoctorWords) -> Iterator[str]:
         title = diagnosis["title"][words.language]
         yield f"{words.cause}: {title} [{diagnosis['id']}, {diagnosis['p']:.0%}]"
         for item in diagnosis.get("evidence", ()):
-            yield f"  {words.why}: {item.get('text', '')}"
+            yield f"  {words.why}: {reason_in(item.get('text', ''), words.language)}"
         for remedy in diagnosis.get("remedies", ()):
             yield from _remedy_lines(remedy, words)
 
@@ -55,7 +56,7 @@ def _remedy_lines(remedy: dict[str, Any], words: DoctorWords) -> Iterator[str]:
 
 def row(finding: Finding, words: DoctorWords) -> Row:
     facts = " ".join(f"{key}={value}" for key, value in finding.facts().items())
-    because = finding.because if words.language == "en" or not facts else ""
+    because = reason_in(finding.because, words.language)
     return (
         words.layers[finding.layer],
         finding.check,

@@ -13,6 +13,7 @@ from qwell.doctor.catalogue import Catalogue
 from qwell.doctor.diagnose import Diagnosis, Proof, Verdict
 from qwell.doctor.fault import Bilingual, Fault, Harmless, Language, Remedy
 from qwell.doctor.finding import Value
+from qwell.doctor.reasons import reason_in
 
 _PLACEHOLDER = re.compile(
     r"\{(container|path|port|host|module|library|model|threads)\}"
@@ -120,7 +121,7 @@ def _best_proofs(diagnosis: Diagnosis) -> list[Proof]:
 def _proof_to_dict(proof: Proof, fault: Fault, language: Language) -> dict[str, Any]:
     return {
         "line": proof.line,
-        "text": proof.text,
+        "text": proof.text if proof.line else reason_in(proof.text, language),
         "why": fault.how.text_in(language),
         "source": proof.source,
         "weight": round(proof.weight, 2),

@@ -22,6 +22,7 @@ from qwell.doctor.fault import Bilingual, Fault, Remedy
 from qwell.doctor.finding import Finding, Status
 from qwell.doctor.observe import Watch
 from qwell.doctor.phrasing import SILENT, Writer, phrased
+from qwell.doctor.reasons import retold
 from qwell.doctor.treat import Treatment
 
 Tell = Callable[[Event], None]
@@ -111,7 +112,7 @@ class Scene:
         return found
 
     def show(self, finding: Finding, kind: str = "check") -> None:
-        body = finding.to_dict()
+        body = retold(finding.to_dict(), self.case.language)
         del body["layer"]
         self.event(kind, **{**check_body(finding.check), **body})
 

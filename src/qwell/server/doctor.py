@@ -21,11 +21,12 @@ from qwell.doctor.address import is_loopback
 from qwell.doctor.checks import CHECKS
 from qwell.doctor.finding import LAYERS, Finding, Layer
 from qwell.doctor.observe import CAP_S, DEEP_CAP_S, Watch, ignore, observe, select
+from qwell.doctor.reasons import retold
 from qwell.doctor.scene import check_body
 from qwell.doctor.system import System
 from qwell.doctor.treat import Practice
 from qwell.errors import QwellError
-from qwell.server import sse
+from qwell.server import caller, sse
 from qwell.server.doctor_room import DoctorRoom
 from qwell.server.schemas import Strict
 
@@ -95,8 +96,9 @@ async def examine(request: Request, body: ExaminationIn) -> Response:
         )
     async with room.examining:
         findings = await asyncio.to_thread(_observe, room.look(), body, ignore)
-        report = await asyncio.to_thread(consult.report, findings)
-    return JSONResponse(report.to_dict())
+        language = caller.language.get()
+        report = await asyncio.to_thread(consult.report, findings, language)
+    return JSONResponse(retold(report.to_dict(), language))
 
 
 def _observe(system: System, body: ExaminationIn, watch: Watch) -> list[Finding]:
@@ -108,6 +110,7 @@ def _observe(system: System, body: ExaminationIn, watch: Watch) -> list[Finding]
 
 async def _stream(room: DoctorRoom, body: ExaminationIn) -> AsyncIterator[bytes]:
     """A `finding` for each check as soon as it is there, then the `report`."""
+    language = caller.language.get()
     loop = asyncio.get_running_loop()
     found: asyncio.Queue[Finding | None] = asyncio.Queue()
 
@@ -123,9 +126,11 @@ async def _stream(room: DoctorRoom, body: ExaminationIn) -> AsyncIterator[bytes]
     async with room.examining:
         running = asyncio.create_task(asyncio.to_thread(work))
         while (finding := await found.get()) is not None:
-            yield sse.encode(json.dumps({"type": "finding", "finding": finding.to_dict()}))
-        report = await asyncio.to_thread(consult.report, await running)
-        yield sse.encode(json.dumps({"type": "report", **report.to_dict()}, ensure_ascii=False))
+            told = {"type": "finding", "finding": retold(finding.to_dict(), language)}
+            yield sse.encode(json.dumps(told, ensure_ascii=False))
+        report = await asyncio.to_thread(consult.report, await running, language)
+        told = {"type": "report", **retold(report.to_dict(), language)}
+        yield sse.encode(json.dumps(told, ensure_ascii=False))
 
 
 @router.post("/diagnose")
@@ -147,7 +152,7 @@ async def incidents(
     found = room_of(request).incidents.newest_first()
     return {
         "open": sum(incident.is_open for incident in found),
-        "incidents": [incident.to_dict() for incident in found[:limit]],
+        "incidents": retold([i.to_dict() for i in found[:limit]], caller.language.get()),
     }
 
 
@@ -176,7 +181,7 @@ async def fix(request: Request, remedy_id: str, body: FixIn) -> Response:
     for check in known.verify:
         room.incidents.note(check, f"{remedy.id}: {done.result}")
     status = 409 if done.result == "needs-consent" else 200
-    response = JSONResponse(done.to_dict(), status)
+    response = JSONResponse(retold(done.to_dict(), caller.language.get()), status)
     if remedy.action == "clear-web-cache" and done.result in ("fixed", "undone"):
         response.headers["Clear-Site-Data"] = '"cache"'
     return response
