@@ -57,6 +57,29 @@ async def test_missing_files_are_missing(client: httpx.AsyncClient, path: str) -
     assert response.json()["type"] == "/faults/api-base-wrong"
 
 
+@pytest.mark.parametrize(("path", "allowed"), [("/v1/chat/completions", "POST"), ("/ready", "GET")])
+async def test_a_wrong_method_says_which_is_right(
+    client: httpx.AsyncClient, path: str, allowed: str
+) -> None:
+    wrong = "GET" if allowed == "POST" else "PUT"
+    response = await client.request(wrong, path, headers=BROWSER)
+    assert response.status_code == 405
+    assert allowed in response.headers["allow"]
+    assert response.json().get("status", 405) == 405
+
+
+@pytest.mark.parametrize("path", ["/v1/embeddings", "/chat/completions", "/"])
+async def test_nothing_can_be_sent_to_the_page(client: httpx.AsyncClient, path: str) -> None:
+    response = await client.post(path, json={})
+    assert response.status_code == 404
+
+
+@pytest.mark.parametrize("path", ["/health", "/ready", "/health/deep"])
+async def test_probes_may_ask_for_the_head_only(client: httpx.AsyncClient, path: str) -> None:
+    asked, probed = await client.get(path), await client.head(path)
+    assert probed.status_code == asked.status_code
+
+
 @pytest.mark.parametrize(
     "path",
     [

@@ -86,6 +86,7 @@ def create_app(
         description="Private streaming chat with Qwen2.5 on CPUs.",
         docs_url=None,  # docs_page.py: the framework's loads scripts from another origin
         redoc_url=None,
+        redirect_slashes=False,  # behind a proxy it would name this server's own address
         lifespan=_lifespan,
         middleware=_middleware(settings, counted),
     )
@@ -110,6 +111,7 @@ def create_app(
     own = (chat, chat_socket, conversations, *_DOCTOR, health, metrics, docs_page)
     for part in (*own, *_CLIENT_APIS, page):
         app.include_router(part.router)
+    app.router.default = page.any_other_path
     return app
 
 
@@ -181,7 +183,8 @@ async def _on_http_error(request: Request, error: Exception) -> Response:
     cause = error.__cause__
     if not isinstance(cause, QwellError):
         cause = _explained(request, error)
-    response = await _on_qwell_error(request, cause)
+    status, request_id = error.status_code, request_id_of(request.scope)
+    response = refusal(request.url.path, cause, request_id=request_id, status=status)
     response.headers.update(error.headers or {})
     response.status_code = error.status_code
     return response

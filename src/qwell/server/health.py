@@ -65,6 +65,7 @@ def _last_line(last_words: str) -> str:
     return f"; it last said: {lines[-1][:300]}" if lines else ""
 
 
+@router.head("/health", include_in_schema=False)
 @router.get("/health")
 async def health() -> JSONResponse:
     """The process lives; says nothing about the model."""
@@ -72,6 +73,7 @@ async def health() -> JSONResponse:
     return JSONResponse(body, headers=_NO_STORE)
 
 
+@router.head("/ready", include_in_schema=False)
 @router.get("/ready")
 async def ready(request: Request) -> Response:
     """200 when a token can come out, else 503 with cause and fix (RFC 9457)."""
@@ -82,6 +84,7 @@ async def ready(request: Request) -> Response:
     return JSONResponse({"status": status.phase, "model": _model(status)}, headers=_NO_STORE)
 
 
+@router.head("/health/deep", include_in_schema=False)
 @router.get("/health/deep")
 async def deep(request: Request) -> Response:
     """200 when a token came out within a deadline, kept for some seconds; else 503 with cause.

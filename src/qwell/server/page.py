@@ -16,6 +16,8 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
+from starlette.types import Receive, Scope, Send
+from starlette.websockets import WebSocketClose
 
 from qwell.server.health import reason_not_ready, status_of
 from qwell.server.status_page import status_page, summary
@@ -36,8 +38,19 @@ async def status(request: Request) -> Response:
     return _plain(request, has_bundle=(bundle / "index.html").is_file())
 
 
-@router.api_route("/{path:path}", methods=["GET", "HEAD"])
-async def page(request: Request, path: str) -> Response:
+async def any_other_path(scope: Scope, receive: Receive, send: Send) -> None:
+    """What no route knows. No route of its own, which would hide that a method is not allowed."""
+    if scope["type"] != "http":
+        await WebSocketClose()(scope, receive, send)
+        return
+    request = Request(scope, receive)
+    if request.method not in ("GET", "HEAD"):
+        raise HTTPException(404)
+    response = await _page(request, scope["path"].lstrip("/"))
+    await response(scope, receive, send)
+
+
+async def _page(request: Request, path: str) -> Response:
     """A file of the bundle; any other path without a suffix is the page itself."""
     bundle: Path = request.app.state.bundle
     if path in ("", "index.html"):

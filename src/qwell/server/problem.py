@@ -177,14 +177,19 @@ def anthropic_error(error: QwellError, *, request_id: str = "") -> JSONResponse:
 
 
 def refusal(
-    path: str, error: QwellError, *, request_id: str = "", param: str | None = None
+    path: str,
+    error: QwellError,
+    *,
+    request_id: str = "",
+    param: str | None = None,
+    status: int | None = None,
 ) -> Response:
     """The document in the shape that callers of this path expect."""
     if path.startswith("/v1/messages"):
         return anthropic_error(error, request_id=request_id)
     if path.startswith("/v1/"):
         return openai_error(error, param=param)
-    return problem(error, request_id=request_id)
+    return problem(error, request_id=request_id, status=status)
 
 
 async def refuse(scope: Scope, receive: Receive, send: Send, error: QwellError) -> None:
