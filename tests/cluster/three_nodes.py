@@ -22,11 +22,12 @@ from ray.cluster_utils import Cluster
 from qwell.cluster.application import application
 
 HOST = "127.0.0.1"
-NODE: dict[str, Any] = {"num_cpus": 2, "object_store_memory": 80 * 2**20}
+# room for one engine, and for a front beside the one that it replaces
+NODE: dict[str, Any] = {"num_cpus": 3, "object_store_memory": 80 * 2**20}
 
 
 def main(port: int) -> None:
-    head = {**NODE, "num_cpus": 1, "include_dashboard": False}  # has no room for an engine
+    head = {**NODE, "num_cpus": 0, "include_dashboard": False}  # has no room for either
     cluster = Cluster(initialize_head=True, head_node_args=head)
     nodes = [cluster.add_node(**NODE) for _ in range(2)]
     ray.init(address=cluster.address, namespace="qwell", log_to_driver=False)
@@ -57,6 +58,7 @@ def deploy(*, version: int) -> None:
     arguments = {
         "engines": 2,
         "min_engines": 2,
+        "fronts": 2,
         "engine": "scripted",
         "parallel": 8,
         "max_tokens": 1000 + version,

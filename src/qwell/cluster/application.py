@@ -19,12 +19,17 @@ from ray.serve.config import AutoscalingConfig, RequestRouterConfig
 from ray.serve.handle import DeploymentHandle
 
 from qwell.cluster.board import POST_EVERY_S, Board, note_of
+from qwell.cluster.copies import Copies, LedgerLostError
 from qwell.cluster.fleet import EngineLostError, Fleet
+from qwell.cluster.ledger import Ledger
 from qwell.config import Settings, load
 from qwell.core import Event, Request, event_from_dict, event_to_dict
 from qwell.errors import QwellError
 
 BOARD = "qwell-board"
+LEDGER = "qwell-ledger"
+FOLLOWERS = 10_000  # calls that wait in the ledger for news
+_HEAD = "node:__internal_head__"  # what Ray calls that node's own resource
 _ROUTER: Any = "qwell.cluster.router.AffinityRouter"
 LONGEST_ANSWER_S = 600.0
 FRONT_ONGOING = 4096  # connections of one front; most of them wait
@@ -107,11 +112,12 @@ class Front:
     def __init__(self, settings: Settings, engines: DeploymentHandle[Any]) -> None:
         self._settings = settings
         self._fleet = Fleet(RayEngines(engines))
+        self._copies = Copies(RayLedger(), self._fleet)
 
     def __serve_build_asgi_app__(self) -> Any:
         from qwell.server.app import create_app
 
-        return create_app(self._settings, self._fleet)
+        return create_app(self._settings, self._fleet, copies=self._copies)
 
 
 class Engine:
@@ -218,9 +224,27 @@ class RayEngines:
         return list(notes.values())
 
 
+class RayLedger:
+    """The one ledger of the cluster."""
+
+    async def call(self, method: str, *arguments: Any) -> Any:
+        try:
+            return await getattr(_ledger(), method).remote(*arguments)
+        except RayError as error:
+            raise LedgerLostError(str(error)) from error
+
+
+def _ledger() -> Any:
+    return _lasting(Ledger, LEDGER, max_concurrency=FOLLOWERS)
+
+
 def _board() -> Any:
-    """The one board of the cluster. It lives without fronts and engines, and starts again."""
-    made = ray.remote(num_cpus=0, max_restarts=-1)(Board)
+    return _lasting(Board, BOARD)
+
+
+def _lasting(kind: type, name: str, **options: Any) -> Any:
+    """The one actor of this name, on the head node. It outlives all others, and starts again."""
+    made: Any = ray.remote(num_cpus=0, max_restarts=-1, resources={_HEAD: 0.001})(kind)
     return made.options(
-        name=BOARD, namespace="qwell", lifetime="detached", get_if_exists=True
+        name=name, namespace="qwell", lifetime="detached", get_if_exists=True, **options
     ).remote()

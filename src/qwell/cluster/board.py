@@ -36,7 +36,7 @@ class Board:
         """What each engine that is alive has written last."""
         oldest = self._clock() - FORGET_AFTER_S
         self._notes = {name: it for name, it in self._notes.items() if it[0] >= oldest}
-        return {name: note for name, (_, note) in self._notes.items()}
+        return {name: {**note, "engine": name} for name, (_, note) in self._notes.items()}
 
 
 def note_of(status: WorkerStatus) -> dict[str, Any]:

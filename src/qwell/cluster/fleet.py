@@ -75,7 +75,27 @@ class Fleet:
 
     async def submit(self, request: Request) -> AsyncGenerator[Event]:
         """The events of one answer, whoever gives it; exactly one of them is terminal."""
-        relay = Relay(request)
+        async with aclosing(self._relayed(request, Relay(request))) as events:
+            async for event in events:
+                yield event
+
+    async def go_on(self, request: Request, said: Sequence[str]) -> AsyncGenerator[Event]:
+        """The rest of an answer whose front is gone, after the pieces that its reader has."""
+        relay = Relay(request, said)
+        if not relay.can_move:
+            yield failed(_lost(), request.id)
+            return
+        async with aclosing(self._relayed(request, relay)) as events:
+            async for event in events:
+                yield event
+
+    async def forget(self, request_id: str) -> None:
+        """Nobody reads this one any more, whichever engine computes it."""
+        with suppress(EngineLostError):
+            for note in await self._engines.notes():
+                await self._engines.tell(str(note["engine"]), "cancel", request_id)
+
+    async def _relayed(self, request: Request, relay: Relay) -> AsyncGenerator[Event]:
         key = affinity(request)
         try:
             for n_moves in range(MOST_MOVES + 1):

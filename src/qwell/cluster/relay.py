@@ -5,6 +5,7 @@ What the reader has seen stays: the next engine is asked to go on after it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from qwell.core import Delta, Done, Event, Message, Notice, Prefill, Queued, Request
@@ -13,11 +14,12 @@ from qwell.core import Delta, Done, Event, Message, Notice, Prefill, Queued, Req
 class Relay:
     """Events go through `passed`; `rest` is what must still be asked when an engine is lost."""
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, request: Request, said: Sequence[str] | None = None) -> None:
+        """said: what engines have said before, by way of another front."""
         self._request = request
-        self._said = ""
-        self._n_pieces = 0  # of text and calls: about as many as tokens
-        self._n_engines = 0
+        self._said = "".join(said or ())
+        self._n_pieces = len(said or ())  # of text and calls: about as many as tokens
+        self._n_engines = 0 if said is None else 1
 
     @property
     def can_move(self) -> bool:

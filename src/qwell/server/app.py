@@ -56,7 +56,7 @@ from qwell.server.problem import refusal, request_id_of
 from qwell.server.request_log import RequestLog
 from qwell.server.schemas import first_wrong, invalid_body
 from qwell.server.security_headers import SecurityHeaders
-from qwell.server.streams import Bounds, Streams
+from qwell.server.streams import Bounds, Copies, Streams
 from qwell.server.support_room import SupportRoom
 from qwell.server.trusted_proxy import ProxyHeadersMiddleware, checked
 from qwell.server.worker_protocol import Worker
@@ -70,12 +70,18 @@ log = logging.getLogger("qwell.server")
 
 
 def create_app(
-    settings: Settings, worker: Worker, *, bundle: Path = page.BUNDLE, watched: bool = False
+    settings: Settings,
+    worker: Worker,
+    *,
+    bundle: Path = page.BUNDLE,
+    watched: bool = False,
+    copies: Copies | None = None,
 ) -> FastAPI:
     """The whole server over a worker that is not started yet: it lives as long as the app.
 
-    watched: monitors look after it, and ask the model a question now and then. Raises QwellError
-    ``config-invalid`` for keys and proxies that cannot be used.
+    watched: monitors look after it, and ask the model a question now and then. copies: where other
+    servers find the answers of this one. Raises QwellError ``config-invalid`` for keys and proxies
+    that cannot be used.
     """
     counted = Metrics()
     if settings.idle_unload_min:
@@ -94,7 +100,8 @@ def create_app(
     app.state.worker = worker
     app.state.bundle = bundle
     app.state.metrics = counted
-    app.state.streams = streams = _streams(settings, worker, counted)
+    app.state.streams = streams = _streams(settings, worker, counted, copies)
+    app.state.copies = copies
     app.state.keeper = StoreKeeper(settings)
     app.state.canary = Canary(worker, streams)
     app.state.doctor = DoctorRoom(settings, worker, streams, app.state.keeper)
@@ -118,6 +125,9 @@ def create_app(
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     await app.state.worker.start()
+    copies: Copies | None = app.state.copies
+    if copies is not None:
+        await copies.start()
     preparing = asyncio.create_task(asyncio.to_thread(offering.prepare))
     app.state.keeper.start()
     room: DoctorRoom = app.state.doctor
@@ -133,6 +143,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         await preparing
         await app.state.support.close()
         await app.state.streams.close(grace_s=0)
+        if copies is not None:
+            await copies.stop()
         await app.state.keeper.close()
         await app.state.worker.stop(STOP_GRACE_S)
 
@@ -151,13 +163,16 @@ def _middleware(settings: Settings, counted: Metrics) -> list[Middleware]:
     ]
 
 
-def _streams(settings: Settings, worker: Worker, counted: Metrics) -> Streams:
+def _streams(
+    settings: Settings, worker: Worker, counted: Metrics, copies: Copies | None
+) -> Streams:
     return Streams(
         worker,
         Bounds(answer_s=settings.request_timeout_s),
         Admission(settings.max_queue, settings.rate_limit),
         counted,
         log_text=settings.log_prompts == "on",
+        copies=copies,
     )
 
 

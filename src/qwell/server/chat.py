@@ -11,10 +11,10 @@ from fastapi import APIRouter, Header, Query, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from qwell.errors import QwellError
-from qwell.server import sse
+from qwell.server import caller, sse
 from qwell.server.event_stream import event_stream
 from qwell.server.problem import request_id_of
-from qwell.server.recording import open_answer
+from qwell.server.recording import find_answer, open_answer
 from qwell.server.schemas import ChatIn
 from qwell.server.streams import Entry, Stream, Streams
 
@@ -30,6 +30,7 @@ def streams_of(request: Request) -> Streams:
 
 
 async def _open(request: Request, body: ChatIn) -> Stream:
+    caller.speak(body.lang)
     return await open_answer(
         streams_of(request),
         request.app.state.keeper,
@@ -40,8 +41,9 @@ async def _open(request: Request, body: ChatIn) -> Stream:
     )
 
 
-def _find(request: Request, stream_id: str) -> Stream:
-    stream = streams_of(request).get(stream_id)
+async def _find(request: Request, stream_id: str) -> Stream:
+    keeper = request.app.state.keeper
+    stream = await find_answer(streams_of(request), keeper, stream_id, grace_s=RESUME_GRACE_S)
     if stream is None:
         raise unknown_stream(stream_id)
     return stream
@@ -70,6 +72,7 @@ async def start(request: Request, body: ChatIn) -> dict[str, str]:
     """Start an answer without following it: for long-polling where nothing can be streamed."""
     stream = await _open(request, body)
     with stream.attached():  # whoever never polls does not keep the worker busy
+        await stream.wait(0, LONG_POLL_S)  # from then on it is found wherever the next poll goes
         return {"stream": stream.id, "request_id": stream.request.id}
 
 
@@ -82,7 +85,7 @@ async def follow(
     last_event_id: Annotated[int | None, Header(ge=0)] = None,
 ) -> Response:
     """Events from number `from` on: long-poll JSON, or SSE when asked for by Accept."""
-    stream = _find(request, stream_id)
+    stream = await _find(request, stream_id)
     if sse.MEDIA_TYPE in accept:
         return event_stream(stream, start if last_event_id is None else last_event_id + 1)
     with stream.attached():
@@ -102,6 +105,6 @@ def _page(stream: Stream, entries: list[Entry], start: int) -> dict[str, Any]:
 @router.delete("/streams/{stream_id}", status_code=202)
 async def stop(request: Request, stream_id: str) -> dict[str, str]:
     """Stop an answer. Its log ends with `done`, reason `cancelled`; stopping twice is no error."""
-    stream = _find(request, stream_id)
+    stream = await _find(request, stream_id)
     await stream.stop()
     return {"stream": stream.id}

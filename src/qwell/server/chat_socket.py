@@ -18,10 +18,10 @@ from starlette.websockets import WebSocketDisconnect
 
 from qwell.core import Failed, event_to_dict
 from qwell.errors import QwellError
-from qwell.server import sse
+from qwell.server import caller, sse
 from qwell.server.chat import RESUME_GRACE_S, unknown_stream
-from qwell.server.problem import patience_s, request_id_of, title
-from qwell.server.recording import open_answer
+from qwell.server.problem import patience_s, request_id_of, worded
+from qwell.server.recording import find_answer, open_answer
 from qwell.server.schemas import (
     ChatFrame,
     PingFrame,
@@ -76,6 +76,7 @@ class _Conversation:
     async def _act(self, frame: SocketFrame) -> None:
         match frame:
             case ChatFrame():
+                caller.speak(frame.lang)
                 self._check_idle()
                 stream = await open_answer(
                     self._streams,
@@ -88,7 +89,7 @@ class _Conversation:
                 self._follow(stream, 0)
             case ResumeFrame():
                 self._check_idle()
-                self._follow(self._find(frame.stream), frame.start)
+                self._follow(await self._find(frame.stream), frame.start)
             case StopFrame():
                 if self._stream is not None:
                     await self._stream.stop()
@@ -99,8 +100,8 @@ class _Conversation:
         self._n_requests += 1
         return f"{request_id_of(self._socket.scope)}-{self._n_requests}"
 
-    def _find(self, stream_id: str) -> Stream:
-        stream = self._streams.get(stream_id)
+    async def _find(self, stream_id: str) -> Stream:
+        stream = await find_answer(self._streams, self._keeper, stream_id, grace_s=RESUME_GRACE_S)
         if stream is None:
             raise unknown_stream(stream_id)
         return stream
@@ -128,11 +129,10 @@ class _Conversation:
     async def _refuse(self, error: QwellError) -> None:
         event = Failed(
             code=error.fault,
-            title=title(error.fault),
             cause=error.found,
             fix=error.fix,
             request_id=request_id_of(self._socket.scope),
             retry_after_s=patience_s(error.fault, error.retry_after_s),
         )
-        body: dict[str, Any] = {"seq": 0, **event_to_dict(event)}
+        body: dict[str, Any] = {"seq": 0, **event_to_dict(worded(event))}
         await self._socket.send_text(json.dumps(body, ensure_ascii=False))

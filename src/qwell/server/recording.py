@@ -6,17 +6,28 @@ no database and no transport.
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from qwell.core import Delta, Done, Event, Failed, Message, Notice, Request, event_to_dict
+from qwell.core import (
+    Delta,
+    Done,
+    Event,
+    Failed,
+    Message,
+    Notice,
+    Request,
+    event_from_dict,
+    event_to_dict,
+)
 from qwell.errors import QwellError
 from qwell.server.offering import Offering
 from qwell.server.schemas import ChatIn, ConversationSettings
-from qwell.server.streams import Recorder, Stream, Streams
+from qwell.server.streams import Found, Recorder, Stream, Streams
 from qwell.store import StoreKeeper
 from qwell.store.records import Turn
 
@@ -55,7 +66,7 @@ async def open_answer(
         return Offering(body.messages[-1].content, request_id, inner) if offers else inner
 
     if body.conversation is None:
-        return streams.open(request, grace_s=grace_s, recorder=offering(None))
+        return streams.open(request, grace_s=grace_s, recorder=offering(None), is_copied=True)
     turn = _turn(body, request_id)
     recorder: Recording | Unsaved
     try:
@@ -68,10 +79,75 @@ async def open_answer(
         recorder = Unsaved(error)
     try:
         recorded = offering(_Continued(_begun(body), recorder))
-        return streams.open(request, grace_s=grace_s, names=_names(turn), recorder=recorded)
+        return streams.open(
+            request, grace_s=grace_s, names=_names(turn), recorder=recorded, is_copied=True
+        )
     except QwellError as refused:
         await recorder.refuse(refused)
         raise
+
+
+async def find_answer(
+    streams: Streams, keeper: StoreKeeper, stream_id: str, *, grace_s: float
+) -> Stream | None:
+    """The answer of this name, also one that another server began and stored."""
+    return await streams.find(stream_id, grace_s, lambda found: TakenOver(keeper, found))
+
+
+class TakenOver:
+    """Stores an answer from when this server goes on with it; before, the other one does."""
+
+    def __init__(self, keeper: StoreKeeper, found: Found) -> None:
+        self._keeper = keeper
+        self._found = found
+        self._first: Mapping[str, Any] = json.loads(found.events[0]) if found.events else {}
+        events = (event_from_dict(json.loads(text)) for text in found.events)
+        self._said = "".join(event.text for event in events if isinstance(event, Delta))
+        self._verdict: Failed | None = None
+        self._recorder: Recorder | None = None
+
+    async def watch(self, events: AsyncGenerator[Event]) -> AsyncGenerator[Event]:
+        async with aclosing(events):
+            async for event in events:
+                if self._found.is_ours():
+                    break
+                self._said += event.text if isinstance(event, Delta) else ""
+                yield event
+            else:
+                return
+            self._recorder = await self._begin()
+            rest = _after(self._said, _chained(event, events))
+            if self._recorder is not None:
+                rest = self._recorder.watch(rest)
+            async with aclosing(rest):
+                async for event in rest:
+                    if isinstance(event, Delta) and event.text is self._said:
+                        continue  # the reader has it
+                    yield event
+
+    async def _begin(self) -> Recorder | None:
+        if "conversation" not in self._first:
+            return None
+        names = (self._first["conversation"], self._first["answer"])
+        try:
+            store = await self._keeper.get()
+            recorder = Recording(await store.journal.go_on(*names))
+        except QwellError as error:
+            return Unsaved(error)
+        if self._verdict is not None:
+            recorder.overrule(self._verdict)
+        return recorder
+
+    def overrule(self, end: Failed) -> None:
+        self._verdict = end
+        if self._recorder is not None:
+            self._recorder.overrule(end)
+
+
+async def _chained(first: Event, rest: AsyncGenerator[Event]) -> AsyncGenerator[Event]:
+    yield first
+    async for event in rest:
+        yield event
 
 
 class Recording:

@@ -12,17 +12,27 @@ import json
 import logging
 import secrets
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from qwell.core import Delta, Done, Event, Failed, Queued, Request, event_to_dict, is_terminal
+from qwell.core import (
+    Delta,
+    Done,
+    Event,
+    Failed,
+    Queued,
+    Request,
+    event_from_dict,
+    event_to_dict,
+    is_terminal,
+)
 from qwell.errors import QwellError
 from qwell.server import caller
 from qwell.server.admission import Admission
 from qwell.server.metrics import Metrics
-from qwell.server.problem import patience_s, title
+from qwell.server.problem import patience_s, worded
 from qwell.server.worker_protocol import Worker
 
 PAUSE_AFTER_S = 0.1  # without a reader; between two long-polls nobody reads for a moment
@@ -72,27 +82,72 @@ class Recorder(Protocol):
         """The answer has ended so, whatever the worker says after it."""
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An answer that another server began. is_ours: this one has gone on with it."""
+
+    stream: str
+    request: Request
+    events: Sequence[str]  # so far, as JSON
+    worker: AnswerWorker
+    is_ours: Callable[[], bool]
+
+
+class AnswerWorker(Protocol):
+    """Of a Worker, what one answer needs."""
+
+    def submit(self, request: Request) -> AsyncGenerator[Event]: ...
+    async def cancel(self, request_id: str) -> None: ...
+    async def pause(self, request_id: str) -> None: ...
+    async def resume(self, request_id: str) -> None: ...
+
+
+class Copies(Protocol):
+    """Where logs are kept a second time, for readers that come back to another server."""
+
+    async def start(self) -> None: ...
+    async def stop(self) -> None: ...
+
+    async def keep(self, stream: Stream, entry: Entry) -> bool:
+        """Returns when the entry is kept; readers see it afterwards.
+
+        False: another server has gone on with the answer.
+        """
+
+    async def find(self, stream_id: str) -> Found | None:
+        """An answer of another server."""
+
+
 class Stream:
-    """The log of one answer. Its first event is ``queued`` and names the stream."""
+    """The log of one answer. Its first event is ``queued`` and names the stream.
+
+    With copies, that event too appears only when it is kept. found: the answer began elsewhere.
+    """
 
     def __init__(
         self,
-        worker: Worker,
+        worker: AnswerWorker,
         request: Request,
         *,
         grace_s: float,
         place: Queued | None = None,
         names: Mapping[str, str] | None = None,
         recorder: Recorder | None = None,
+        copies: Copies | None = None,
+        found: Found | None = None,
     ) -> None:
-        self.id = secrets.token_hex(16)
+        self.id = found.stream if found else secrets.token_hex(16)
         self.request = request
         self.entries: list[Entry] = []
         self.n_bytes = 0
         self.ended_at: float | None = None
+        self.has_moved = False  # another server goes on with it: readers have to come back
         self._worker = worker
         self._recorder = recorder
+        self._copies = copies
+        self._found = found
         self._grace_s = grace_s
+        self._language = caller.language.get()  # of whoever asked: all readers see the same
         self._started_at = time.monotonic()
         self._readers = 0
         self.last_sign_at = 0.0  # when the worker last reported something, on the monotonic clock
@@ -105,12 +160,23 @@ class Stream:
         self._stopping: asyncio.Task[None] | None = None
         self._grown = asyncio.Event()
         self._deadline: asyncio.TimerHandle | None = None
-        self._append(place or Queued(), stream=self.id, request_id=request.id, **dict(names or {}))
-        self.producer = asyncio.create_task(self._produce())
+        self._names = {"stream": self.id, "request_id": request.id, **(names or {})}
+        for text in found.events if found else ():
+            self._show(Entry(len(self.entries), event_from_dict(json.loads(text)), text))
+        first = None if found else place or Queued()
+        if first and copies is None:
+            self._show(self._entry(first, self._names))
+            first = None
+        self.producer = asyncio.create_task(self._produce(first))
 
     @property
     def ended(self) -> bool:
         return self.ended_at is not None
+
+    @property
+    def is_of_another(self) -> bool:
+        """Another server writes it, and accounts for it."""
+        return self.has_moved or (self._found is not None and not self._found.is_ours())
 
     async def read(self, start: int = 0) -> AsyncGenerator[Entry]:
         """Entries from number start on, waiting for those to come; ends after the terminal one."""
@@ -126,7 +192,7 @@ class Stream:
             if batch := self.entries[at:]:
                 at += len(batch)
                 yield batch
-            elif self.ended:
+            elif self.ended or self.has_moved:
                 return
             elif not await self._grows(idle_s):
                 yield []
@@ -135,7 +201,7 @@ class Stream:
         """Entries from number start on as soon as there is one, else none after timeout_s."""
         try:
             async with asyncio.timeout(timeout_s):
-                while len(self.entries) <= start and not self.ended:
+                while len(self.entries) <= start and not (self.ended or self.has_moved):
                     await self._grown.wait()
         except TimeoutError:
             return []
@@ -200,27 +266,55 @@ class Stream:
             self._append(failed := _failure(_too_slow(answer_s)))
             if self._recorder is not None:
                 self._recorder.overrule(failed)
-            self._stopping = asyncio.create_task(self._worker.cancel(self.request.id))
+            self._stopping = asyncio.create_task(self._give_up())
+
+    async def _give_up(self) -> None:
+        if self._copies is not None:
+            await self._copies.keep(self, self.entries[-1])
+        await self._worker.cancel(self.request.id)
 
     def _abandon(self) -> None:
-        if not self.ended:
+        if self._found is not None and not self._found.is_ours():
+            self._leave()  # whoever writes it knows of other readers
+            self.producer.cancel()
+        elif not self.ended:
             log.info("nobody reads: stopping", extra={"request_id": self.request.id})
             self._stopping = asyncio.create_task(self.stop())
 
-    async def _produce(self) -> None:
+    async def _produce(self, first: Event | None) -> None:
+        if self.ended:
+            return
         events = self._events()
         if self._recorder is not None:
             events = self._recorder.watch(events)
         try:
             async with aclosing(events):
+                if first is not None:
+                    await self._put(first, self._names)
                 async for event in events:
-                    self._append(event)
+                    if not await self._put(event):
+                        return
         except Exception:
             log.exception("the answer could not be kept")
         finally:
-            self._append(_broken())  # no effect after a terminal event
+            if not self.has_moved:
+                self._append(_broken())  # no effect after a terminal event
             if self._deadline is not None:
                 self._deadline.cancel()
+
+    async def _put(self, event: Event, names: Mapping[str, str] | None = None) -> bool:
+        """False when the answer is no longer this server's."""
+        entry = self._entry(event, names)
+        is_kept = self._copies is None or self.ended or await self._copies.keep(self, entry)
+        if not is_kept:
+            self._leave()
+            return False
+        self._show(entry)
+        return True
+
+    def _leave(self) -> None:
+        self.has_moved = True
+        self._tell_readers()
 
     async def _events(self) -> AsyncGenerator[Event]:
         """What the worker says; however it breaks off, the last event is a terminal one."""
@@ -238,23 +332,32 @@ class Stream:
             log.exception("the worker's events broke off")
         yield _broken()
 
-    def _append(self, event: Event, **extra: str) -> None:
-        if self.ended:
-            return
+    def _append(self, event: Event) -> None:
+        self._show(self._entry(event))
+
+    def _entry(self, event: Event, names: Mapping[str, str] | None = None) -> Entry:
         if isinstance(event, Failed):
             event = replace(
-                event,
-                title=event.title or title(event.code),
+                worded(event, "en"),
                 request_id=self.request.id,
                 retry_after_s=patience_s(event.code, event.retry_after_s),
             )
         seq = len(self.entries)
-        body = {"seq": seq, **event_to_dict(event), **extra}
-        entry = Entry(seq, event, json.dumps(body, ensure_ascii=False))
+        shown = worded(event, self._language) if isinstance(event, Failed) else event
+        body = {"seq": seq, **event_to_dict(shown), **(names or {})}
+        return Entry(seq, event, json.dumps(body, ensure_ascii=False))
+
+    def _show(self, entry: Entry) -> None:
+        """Readers see it. No effect after a terminal event."""
+        if self.ended:
+            return
         self.entries.append(entry)
         self.n_bytes += len(entry.json)
-        if is_terminal(event):
+        if is_terminal(entry.event):
             self.ended_at = time.monotonic()
+        self._tell_readers()
+
+    def _tell_readers(self) -> None:
         grown, self._grown = self._grown, asyncio.Event()
         grown.set()
 
@@ -289,19 +392,21 @@ class Streams:
         metrics: Metrics | None = None,
         *,
         log_text: bool = False,
+        copies: Copies | None = None,
     ) -> None:
         self.admission = admission
         self.metrics = metrics or Metrics()
         self._worker = worker
         self._bounds = bounds
         self._log_text = log_text
+        self._copies = copies
         self._by_id: dict[str, Stream] = {}
         self.watchers: list[Callable[[Stream], None]] = []  # told of each answer that has ended
 
     @property
     def n_live(self) -> int:
         """Answers that have not ended."""
-        return sum(not stream.ended for stream in self._by_id.values())
+        return sum(not (it.ended or it.is_of_another) for it in self._by_id.values())
 
     @property
     def last_sign_at(self) -> float:
@@ -315,10 +420,11 @@ class Streams:
         grace_s: float,
         names: Mapping[str, str] | None = None,
         recorder: Recorder | None = None,
+        is_copied: bool = False,
     ) -> Stream:
         """Start an answer. Raises QwellError of Admission.refusal when it may not begin.
 
-        names: fields added to the first event.
+        names: fields added to the first event. is_copied: its readers may come back elsewhere.
         """
         self._evict()
         n_live, n_slots = self.n_live, self._n_slots
@@ -330,13 +436,41 @@ class Streams:
         position = max(0, n_live + 1 - n_slots)
         place = Queued(position, self.admission.wait_s(position, n_slots) if position else None)
         stream = Stream(
-            self._worker, request, grace_s=grace_s, place=place, names=names, recorder=recorder
-        )
-        if self._bounds.answer_s:
+            self._worker, request, grace_s=grace_s, place=place, names=names, recorder=recorder,
+            copies=self._copies if is_copied else None,
+        )  # fmt: skip
+        self._enter(stream)
+        return stream
+
+    def _enter(self, stream: Stream) -> None:
+        if self._bounds.answer_s and not stream.ended:
             stream.end_after(self._bounds.answer_s)
         stream.producer.add_done_callback(lambda _: self._ended(stream))
         self._by_id[stream.id] = stream
+
+    async def find(
+        self, stream_id: str, grace_s: float, recorder: Callable[[Found], Recorder | None]
+    ) -> Stream | None:
+        """The answer of this name, wherever it began.
+
+        recorder: keeps it, once this server goes on with it.
+        """
+        if (here := self._here(stream_id)) is not None or self._copies is None:
+            return here
+        if (found := await self._copies.find(stream_id)) is None:
+            return None
+        if (here := self._here(stream_id)) is not None:  # another reader was quicker
+            return here
+        stream = Stream(
+            found.worker, found.request, grace_s=grace_s, recorder=recorder(found),
+            copies=self._copies, found=found,
+        )  # fmt: skip
+        self._enter(stream)
         return stream
+
+    def _here(self, stream_id: str) -> Stream | None:
+        stream = self.get(stream_id)
+        return None if stream is None or stream.has_moved else stream
 
     @property
     def _n_slots(self) -> int:
@@ -344,6 +478,8 @@ class Streams:
 
     def _ended(self, stream: Stream) -> None:
         """Count the answer, learn from its time, and log it: tokens and times; text if wanted."""
+        if stream.is_of_another:
+            return
         end = stream.end
         self.metrics.answer_ended(end)
         for tell in self.watchers:
@@ -376,6 +512,7 @@ class Streams:
 
     def _evict(self) -> None:
         now = time.monotonic()
+        self._by_id = {name: it for name, it in self._by_id.items() if not it.has_moved}
         ended = [stream for stream in self._by_id.values() if stream.ended_at is not None]
         ended.sort(key=lambda stream: stream.ended_at or now)
         total = sum(stream.n_bytes for stream in self._by_id.values())

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 from collections.abc import Mapping
 from typing import Any
 
@@ -84,6 +85,21 @@ class Journal:
             changes = {"updated_at": now_ms(), "current": turn.answer}
             await connection.execute(update(ConversationRow).where(this).values(**changes))
         return GrowingAnswer(self, key, turn.request_id)
+
+    async def go_on(self, conversation: str, answer: str) -> GrowingAnswer:
+        """Take over an answer whose server is gone: what that one still writes is refused.
+
+        Raises QwellError: ``message-unknown``, or a fault of the database.
+        """
+        request_id = f"taken-over-{secrets.token_hex(6)}"
+        async with self._database.writing() as connection:
+            known = await _row(connection, conversation, answer)
+            if known is None:
+                raise conversations.message_unknown(answer)
+            this = MessageRow.key == known.key
+            values = {"request_id": request_id, "state": "partial", "end": {}}
+            await connection.execute(update(MessageRow).where(this).values(**values))
+        return GrowingAnswer(self, known.key, request_id)
 
     async def settle_leftovers(self) -> int:
         """Mark answers that a server left behind as interrupted, and index them; how many.
