@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from qwell.core import Delta, Done, Event, Failed, Notice, Prefill, Tokens, Usage
+from qwell.errors import QwellError
 from qwell.server import caller
 from qwell.server.problem import worded
 
@@ -65,6 +66,12 @@ def failure(event: Done | Failed) -> Failed | None:
         cause="the answer was stopped before its end",
         fix="send the request again",
     )
+
+
+def failed_with(error: QwellError) -> Failed:
+    """An error as the end of an answer."""
+    cause = f"{error.found} (expected: {error.expected})"
+    return Failed(error.fault, cause=cause, fix=error.fix, retry_after_s=error.retry_after_s)
 
 
 def message_of(failed: Failed) -> str:

@@ -15,7 +15,7 @@ from qwell.server import sse
 from qwell.server.answer import Answer, message_of
 from qwell.server.anthropic_schemas import CountIn, MessagesIn
 from qwell.server.client_answer import respond, respond_whole
-from qwell.server.openai import check_model, served_name
+from qwell.server.model_name import check_model, served_name
 from qwell.server.openai_completion import notices_of
 from qwell.server.problem import anthropic_body, headers_of, request_id_of
 from qwell.server.problem import status_of as http_status_of
@@ -32,6 +32,7 @@ async def messages(request: Request, body: MessagesIn) -> Response:
         request,
         [[core]],
         lambda: MessageForm(core.id, served_name(request, body.model)),
+        model=body.model,
         stream=bool(body.stream),
     )
 
@@ -41,7 +42,7 @@ async def count_tokens(request: Request, body: CountIn) -> Response:
     """How many tokens a message's prompt has, whether or not it fits the context."""
     check_model(request, body.model)
     core = replace(body.to_prompt(request_id_of(request.scope)), encode_only=True)
-    return await respond_whole(request, [[core]], lambda: CountForm(core.id))
+    return await respond_whole(request, [[core]], lambda: CountForm(core.id), model=body.model)
 
 
 @dataclass(frozen=True, slots=True)

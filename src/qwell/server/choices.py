@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from qwell.core import Delta, Done, Event, Failed, Request
 from qwell.errors import QwellError
+from qwell.server.answer import failed_with
 from qwell.server.streams import Stream, Streams
 
 # No resuming here: just the time between two readers of the same request.
@@ -108,8 +109,7 @@ class Choices:
         try:
             stream = self._streams.open(request, grace_s=LEAVE_S)
         except QwellError as error:
-            cause = f"{error.found} (expected: {error.expected})"
-            events.put_nowait((index, Failed(error.fault, cause=cause, fix=error.fix)))
+            events.put_nowait((index, failed_with(error)))
             return
         with stream.attached():
             async for entry in stream.read():

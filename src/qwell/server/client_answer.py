@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
+from functools import partial
 from typing import Any, Protocol
 
 from fastapi import Request
@@ -15,9 +16,11 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from qwell.core import Done, Event, Failed
 from qwell.core import Request as Asked
+from qwell.errors import QwellError
 from qwell.server import sse
-from qwell.server.answer import Answer, failure, is_first_sign
+from qwell.server.answer import Answer, failed_with, failure, is_first_sign
 from qwell.server.choices import Choices
+from qwell.server.model_name import check_model
 from qwell.server.streams import Stream, Streams
 
 # An error within this time still gets its own status; later it becomes an event of the stream.
@@ -55,26 +58,38 @@ async def respond(
     groups: Sequence[Sequence[Asked]],
     form: Callable[[], Form],
     *,
+    model: str,
     stream: bool,
 ) -> Response:
     """The answers to groups of requests that share their prompt; see Choices.
 
-    form is called when the first answer begins: only then is it certain which model it is.
+    model: the name that was asked for. form is called when the first answer begins: only then is
+    it certain which model it is. Raises QwellError ``model-name-unknown`` for another one.
     """
     if not stream:
-        return await respond_whole(request, groups, form)
+        return await respond_whole(request, groups, form, model=model)
     choices = _opened(request, groups)
+    check = partial(check_model, request, model)
     with choices.attached():
-        return await _unless_disconnected(request, _streamed(choices, form))
+        return await _unless_disconnected(request, _streamed(choices, form, check))
 
 
 async def respond_whole(
-    request: Request, groups: Sequence[Sequence[Asked]], form: Callable[[], Document]
+    request: Request,
+    groups: Sequence[Sequence[Asked]],
+    form: Callable[[], Document],
+    *,
+    model: str | None = None,
 ) -> Response:
-    """The same, never streamed."""
+    """The same, never streamed. model: None where any will do."""
     choices = _opened(request, groups)
+    check = partial(check_model, request, model) if model is not None else _any
     with choices.attached():
-        return await _unless_disconnected(request, _whole(choices, form))
+        return await _unless_disconnected(request, _whole(choices, form, check))
+
+
+def _any() -> None:
+    """Every model will do."""
 
 
 def _opened(request: Request, groups: Sequence[Sequence[Asked]]) -> Choices:
@@ -82,39 +97,48 @@ def _opened(request: Request, groups: Sequence[Sequence[Asked]]) -> Choices:
     return Choices(streams, groups)
 
 
-async def _whole(choices: Choices, form: Callable[[], Document]) -> Response:
+async def _whole(
+    choices: Choices, form: Callable[[], Document], check: Callable[[], None]
+) -> Response:
     answers = [Answer() for _ in range(choices.n)]
+    is_checked = False
     async with aclosing(choices.read()) as events:
         async for index, event in events:
             if isinstance(event, Done | Failed) and (failed := failure(event)):
                 return form().refusal(failed)
+            if not is_checked and is_first_sign(event):
+                check()
+                is_checked = True
             answers[index].take(event)
     return JSONResponse(form().whole(answers))
 
 
-async def _streamed(choices: Choices, form: Callable[[], Form]) -> Response:
+async def _streamed(
+    choices: Choices, form: Callable[[], Form], check: Callable[[], None]
+) -> Response:
     """Headers wait for the first sign of the answer, so that early errors have their status."""
-    if failed := await _early_failure(choices.leaders[0]):
-        return form().refusal(failed)
+    first = await _first_sign(choices.leaders[0])
+    if isinstance(first, Failed):
+        return form().refusal(first)
+    if first is not None:
+        check()
+        check = _any
     return StreamingResponse(
-        _frames(choices, form()), media_type=sse.MEDIA_TYPE, headers=dict(sse.HEADERS)
+        _frames(choices, form(), check), media_type=sse.MEDIA_TYPE, headers=dict(sse.HEADERS)
     )
 
 
-async def _early_failure(stream: Stream) -> Failed | None:
-    try:
+async def _first_sign(stream: Stream) -> Event | None:
+    """What the answer begins with, or None when that takes longer: the client must see life."""
+    with suppress(TimeoutError):
         async with asyncio.timeout(FIRST_SIGN_S):
             async for entry in stream.read():
-                if isinstance(entry.event, Failed):
+                if isinstance(entry.event, Failed) or is_first_sign(entry.event):
                     return entry.event
-                if is_first_sign(entry.event):
-                    break
-    except TimeoutError:
-        return None  # it takes longer: the client must see a sign of life
     return None
 
 
-async def _frames(choices: Choices, form: Form) -> AsyncGenerator[bytes]:
+async def _frames(choices: Choices, form: Form, check: Callable[[], None]) -> AsyncGenerator[bytes]:
     answers = [Answer() for _ in range(choices.n)]
     async with aclosing(choices.batches(sse.PING_EVERY_S)) as batches:
         with choices.attached():
@@ -125,11 +149,25 @@ async def _frames(choices: Choices, form: Form) -> AsyncGenerator[bytes]:
                     if isinstance(event, Done | Failed) and (failed := failure(event)):
                         yield b"".join([*frames, *form.broken(failed)])
                         return
+                    if check is not _any and is_first_sign(event):
+                        if wrong := _raised(check):
+                            yield b"".join([*frames, *form.broken(wrong)])
+                            return
+                        check = _any
                     answers[index].take(event)
                     frames += form.frames(index, event)
                 if frames:
                     yield b"".join(frames)
             yield b"".join(form.closing(answers))
+
+
+def _raised(check: Callable[[], None]) -> Failed | None:
+    """The refusal of a check as the end of an answer: it is too late for a status of its own."""
+    try:
+        check()
+    except QwellError as error:
+        return failed_with(error)
+    return None
 
 
 async def _unless_disconnected(request: Request, answer: Coroutine[Any, Any, Response]) -> Response:

@@ -5,16 +5,15 @@ Knows routes; the JSON is made in openai_completion.py, and client_answer.py run
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
-from qwell.errors import QwellError
 from qwell.server.choices import variants
 from qwell.server.client_answer import respond
-from qwell.server.health import status_of
+from qwell.server.health import reason_not_ready, status_of
+from qwell.server.model_name import check_model, served_name
 from qwell.server.openai_completion import Completion
 from qwell.server.openai_schemas import ChatCompletionIn
 from qwell.server.problem import request_id_of
@@ -31,7 +30,9 @@ async def models(request: Request) -> dict[str, Any]:
 
 @router.get("/models/{model:path}")
 async def model_card(request: Request, model: str) -> dict[str, Any]:
-    """The model, if it is the one that is served."""
+    """The model, if it is the one that is served; 503 with the reason while there is none."""
+    if reason := reason_not_ready(status_of(request)):
+        raise reason
     check_model(request, model)
     return _card(served_name(request, model))
 
@@ -52,27 +53,9 @@ async def chat_completions(request: Request, body: ChatCompletionIn) -> Response
             logprobs=bool(body.logprobs),
             include_usage=body.include_usage,
         ),
+        model=body.model,
         stream=bool(body.stream),
     )
-
-
-def served_name(request: Request, asked: str) -> str:
-    """The model that is really served; the name that was asked for while none is loaded."""
-    return str(status_of(request).model.get("name", asked))
-
-
-def check_model(request: Request, asked: str) -> None:
-    """Raises QwellError ``model-name-unknown``. While nothing is loaded every name passes."""
-    served: Mapping[str, Any] = status_of(request).model
-    name = str(served.get("name", ""))
-    aliases = {name.lower(), name.lower().rpartition("/")[2], "qwell"}
-    if name and asked.lower() not in aliases:
-        raise QwellError(
-            "model-name-unknown",
-            found=f"a request for model {asked!r}",
-            expected=f"{name!r}, the model that is served",
-            fix=f'send "model": "{name}"; GET /v1/models lists it',
-        )
 
 
 def _card(name: str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from qwell.core import Delta, Event, Failed, Usage
 from qwell.server import sse
 from qwell.server.answer import Answer, message_of
 from qwell.server.client_answer import respond
-from qwell.server.openai import check_model, served_name
+from qwell.server.model_name import check_model, served_name
 from qwell.server.openai_completion import notices_of, openai_refusal
 from qwell.server.problem import request_id_of
 from qwell.server.responses_schemas import ResponseIn
@@ -32,6 +32,7 @@ async def responses(request: Request, body: ResponseIn) -> Response:
         request,
         [[core]],
         lambda: ResponseForm(core.id, served_name(request, body.model), _echoed(body)),
+        model=body.model,
         stream=bool(body.stream),
     )
 

@@ -21,7 +21,7 @@ from qwell.server import sse
 from qwell.server.answer import Answer, message_of
 from qwell.server.choices import variants
 from qwell.server.client_answer import respond
-from qwell.server.openai import check_model, served_name
+from qwell.server.model_name import check_model, served_name
 from qwell.server.openai_completion import (
     END,
     FINISH,
@@ -126,6 +126,7 @@ async def completions(request: Request, body: CompletionIn) -> Response:
             logprobs=body.logprobs is not None,
             include_usage=body.stream_options is not None and body.stream_options.include_usage,
         ),
+        model=body.model,
         stream=bool(body.stream),
     )
 

@@ -16,6 +16,7 @@ from qwell.errors import QwellError
 from qwell.server.answer import Answer
 from qwell.server.client_answer import respond_whole
 from qwell.server.health import status_of
+from qwell.server.model_name import check_model
 from qwell.server.openai_schemas import MAX_TOOLS, OpenAIMessage, ToolIn
 from qwell.server.problem import problem_of, request_id_of
 from qwell.server.schemas import MAX_MESSAGES, Strict
@@ -70,13 +71,13 @@ async def tokenize(request: Request, body: TokenizeIn) -> Response:
 
     `prompt` is another name for `content`. What the text says never becomes a special token.
     """
-    n_ctx = status_of(request).model.get("n_ctx")
 
     def document(answer: Answer) -> dict[str, Any]:
+        n_ctx = status_of(request).model.get("n_ctx")
         ids = list(answer.tokens.ids) if answer.tokens and body.content != "" else []
         return {"tokens": ids, "count": len(ids), "max_model_len": n_ctx}
 
-    return await _encoded(request, body.to_core(request_id_of(request.scope)), document)
+    return await _encoded(request, body.to_core(request_id_of(request.scope)), document, body.model)
 
 
 @router.post("/detokenize", response_class=JSONResponse)
@@ -88,14 +89,20 @@ async def detokenize(request: Request, body: DetokenizeIn) -> Response:
         return {"content": text, "prompt": text}
 
     core = Asked(id=request_id_of(request.scope), prompt_ids=tuple(body.tokens), encode_only=True)
-    return await _encoded(request, core, document)
+    return await _encoded(request, core, document, body.model)
 
 
 async def _encoded(
-    request: Request, core: Asked, document: Callable[[Answer], dict[str, Any]]
+    request: Request,
+    core: Asked,
+    document: Callable[[Answer], dict[str, Any]],
+    model: str | None,
 ) -> Response:
     """What becomes of an encode_only request."""
-    return await respond_whole(request, [[core]], lambda: _Document(document, core.id))
+    if model is not None:
+        check_model(request, model)
+    form = _Document(document, core.id)
+    return await respond_whole(request, [[core]], lambda: form, model=model)
 
 
 @dataclass(frozen=True, slots=True)
