@@ -15,7 +15,7 @@ LAB_PACKAGES   := chromium nginx-light iproute2 iptables faketime postgresql
 NATIVE_SOURCES := pyproject.toml CMakeLists.txt $(shell find native -type f)
 WEB_SOURCES    := $(shell find web -type f -not -path '*/node_modules/*' -not -path '*/dist/*')
 
-.PHONY: help run setup web check audit test fuzz bench chaos image lab docs clean
+.PHONY: help run setup web check audit test fuzz bench chaos soak image lab docs clean
 .DELETE_ON_ERROR:
 
 help:
@@ -27,6 +27,7 @@ help:
 	@echo 'make fuzz    look for pack files that crash the engine, for two minutes (needs clang)'
 	@echo 'make bench   measure this machine against llama.cpp on the same weights'
 	@echo 'make chaos   kill, stop and disconnect 200 times under load; writes docs/reports/chaos.md'
+	@echo 'make soak    64 clients for ten minutes on each engine; writes docs/reports/soak.md'
 	@echo 'make lab     cause every fault for real, score the doctor, write docs/lab; half an hour'
 	@echo 'make web     build the page'
 	@echo 'make docs    build the documentation site; ARGS="--serve 8080" shows it'
@@ -79,6 +80,10 @@ bench: .venv/.installed-dev
 chaos: .venv/.installed-dev
 	$(BIN)/python -m qwell.bench.chaos --events 200 --seed 1 --report docs/reports/chaos.md
 
+soak: .venv/.installed-dev
+	$(BIN)/python -m qwell.bench.load --engine native --engine scripted --seconds $(SECONDS) \
+	    --report docs/reports/soak.md
+
 image:
 	scripts/build_image.sh $(ARGS)
 
@@ -91,6 +96,8 @@ docs: .venv/.installed-dev
 
 clean:
 	rm -rf build dist src/qwell/server/static web/node_modules
+
+SECONDS ?= 600
 
 # --- what the targets above stand on ---------------------------------------------------------
 
