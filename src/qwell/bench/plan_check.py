@@ -1,0 +1,174 @@
+"""Holds the plan against a running server or cluster: rates of one replica, a load, the difference.
+
+    python -m qwell.bench.plan_check --url http://127.0.0.1:8000 --replicas 2 --users 12
+
+The rates are measured on the server itself, then the same users are simulated and let loose on it.
+Knows a server by its page's API alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import random
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from statistics import median, quantiles
+from typing import Any
+
+import httpx
+
+from qwell.bench.plan import Box, Load, simulate
+from qwell.bench.workload import Workload
+
+AT_ONCE = (1, 2, 4, 8)
+WARM_UP = 0.2  # of the time: answers that begin before do not count
+_FILLER = "Tell a long story of the sea and everything that lives in it, and do not end it soon. "
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """As its reader sees it, in seconds of one clock."""
+
+    asked: float
+    began: float
+    ended: float
+    tokens: int
+    prompt_tokens: int  # that had to be computed
+
+    @property
+    def ttft_s(self) -> float:
+        return self.began - self.asked
+
+    @property
+    def tok_s(self) -> float:
+        return (self.tokens - 1) / max(self.ended - self.began, 1e-9)
+
+
+async def ask(client: httpx.AsyncClient, question: str, n_tokens: int) -> Answer:
+    """Raises AssertionError for an answer that failed."""
+    body = {"messages": [{"role": "user", "content": question}], "max_tokens": n_tokens}
+    asked, began, last = time.monotonic(), 0.0, dict[str, Any]()
+    async with client.stream("POST", "/api/chat", json=body) as response:
+        assert response.status_code == 200, await response.aread()
+        async for line in response.aiter_lines():
+            if line.startswith("data:"):
+                last = json.loads(line[5:])
+                began = began or (time.monotonic() if last["type"] == "delta" else 0.0)
+    assert last["type"] == "done", last
+    usage = last["usage"]
+    computed = usage["prompt_tokens"] - usage["cached_tokens"]
+    return Answer(asked, began, time.monotonic(), usage["completion_tokens"], computed)
+
+
+async def rates(client: httpx.AsyncClient, work: Workload, n_slots: int = 8) -> Box:
+    """Of one replica: what begins alike goes to the same one."""
+    decode: dict[int, float] = {}
+    prefill = 1.0
+    for n in AT_ONCE:
+        question = _question("rates", work)
+        answers = await asyncio.gather(
+            *(ask(client, question, work.answer_tokens) for _ in range(n))
+        )
+        decode[n] = n * median(answer.tok_s for answer in answers)
+        if n == 1:
+            # the first token is part of the time to it
+            prefill = answers[0].prompt_tokens / max(answers[0].ttft_s - 1 / decode[1], 1e-3)
+    return Box(prefill, decode, n_slots)
+
+
+def _question(name: str, work: Workload) -> str:
+    """As long as an answer, for an engine that repeats what it is asked."""
+    return f"{name}: {_FILLER * (work.answer_tokens // len(_FILLER) + 1)}"
+
+
+async def measure(
+    client: httpx.AsyncClient, work: Workload, users: int, seconds: float, seed: int = 1
+) -> Load:
+    """What that many users see. Each keeps its name, and so its replica."""
+    rng = random.Random(seed)  # noqa: S311  load that can be repeated
+    began = time.monotonic()
+    seen: list[Answer] = []
+
+    async def user(number: int) -> None:
+        await asyncio.sleep(rng.uniform(0, work.think_s))
+        while time.monotonic() - began < seconds:
+            seen.append(await ask(client, _question(f"user {number}", work), work.answer_tokens))
+            await asyncio.sleep(rng.expovariate(1 / work.think_s))
+
+    await asyncio.gather(*(user(number) for number in range(users)))
+    start = began + WARM_UP * seconds
+    answers = [
+        answer for answer in seen if answer.asked >= start and answer.ended <= began + seconds
+    ]
+    return _load(users, answers, began + seconds - start)
+
+
+def _load(users: int, answers: Sequence[Answer], seconds: float) -> Load:
+    return Load(
+        users,
+        quantiles([answer.ttft_s for answer in answers], n=20)[-1],
+        quantiles([answer.tok_s for answer in answers], n=10)[0],
+        float("nan"),  # how busy the replicas were is not seen from outside
+        sum(answer.tokens for answer in answers) / seconds,
+    )
+
+
+def predict(box: Box, work: Workload, users: int, replicas: int) -> Load:
+    """Users spread evenly: an odd one makes one replica fuller, and that one is what counts."""
+    fuller = -(-users // replicas)
+    loads = [simulate(box, work, fuller if n < users % replicas or users % replicas == 0 else
+                      users // replicas) for n in range(replicas)]  # fmt: skip
+    slowest = min(loads, key=lambda load: load.tok_s)
+    return replace(slowest, users=users, tokens_per_s=sum(load.tokens_per_s for load in loads))
+
+
+def differences(predicted: Load, measured: Load) -> dict[str, tuple[float, float, float]]:
+    """Predicted, measured, and how far off the prediction was, as a share of what was measured."""
+    return {
+        name: (ours, real, ours / real - 1)
+        for name in ("tokens_per_s", "tok_s", "ttft_s")
+        for ours, real in [(getattr(predicted, name), getattr(measured, name))]
+    }
+
+
+def table(found: dict[str, tuple[float, float, float]]) -> Iterator[str]:
+    yield f"{'':<14}{'predicted':>10}{'measured':>10}{'error':>8}"
+    for name, (ours, real, error) in found.items():
+        yield f"{name:<14}{ours:>10.2f}{real:>10.2f}{error:>+8.0%}"
+
+
+async def check(
+    url: str, work: Workload, *, users: int, replicas: int, seconds: float
+) -> tuple[Box, dict[str, tuple[float, float, float]]]:
+    async with httpx.AsyncClient(base_url=url, timeout=120) as client:
+        await ask(client, _question("rates", work), work.answer_tokens)  # connections, caches
+        box = await rates(client, work)
+        first = await ask(client, _question("user x", work), work.answer_tokens)
+        seen = replace(work, prompt_tokens=first.prompt_tokens, answer_tokens=first.tokens)
+        measured = await measure(client, seen, users, seconds)
+    return box, differences(predict(box, seen, users, replicas), measured)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else "")
+    parser.add_argument("--url", default="http://127.0.0.1:8000")
+    parser.add_argument("--replicas", type=int, default=1)
+    parser.add_argument("--users", type=int, default=12)
+    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--answer-tokens", type=int, default=80)
+    parser.add_argument("--think-s", type=float, default=4.0)
+    given = parser.parse_args()
+    work = Workload(answer_tokens=given.answer_tokens, think_s=given.think_s)
+    box, found = asyncio.run(
+        check(given.url, work, users=given.users, replicas=given.replicas, seconds=given.seconds)
+    )
+    print(f"one replica: prefill {box.prefill_tok_s:.0f} tok/s, decode", end=" ")
+    print(", ".join(f"{n} at once {rate:.0f}" for n, rate in box.decode_tok_s.items()))
+    print("\n".join(table(found)))
+
+
+if __name__ == "__main__":
+    main()
