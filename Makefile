@@ -95,6 +95,8 @@ docs: .venv/.installed-dev
 	$(BIN)/python scripts/build_site.py $(ARGS)
 
 clean:
+	@# of a test run that was killed: what is mounted cannot be removed
+	! mountpoint -q build/deploy/storage/overlay || umount --recursive build/deploy/storage/overlay
 	rm -rf build dist src/qwell/server/static web/node_modules
 
 SECONDS ?= 600

@@ -16,7 +16,7 @@ find_builder() {
 
 builder=${BUILDER:-$(find_builder)}
 # what setuptools-scm would say, which needs git and a history inside the build
-version=${VERSION:-$(python3 src/qwell/checkout.py)}
+version=${VERSION:-$(python3 src/qwell/checkout.py || true)}
 revision=$(git rev-parse HEAD 2>/dev/null || true)
 format=""
 if [ "$builder" != docker ]; then
