@@ -127,6 +127,13 @@ def test_any_text_is_survived(text: str) -> None:
     read(text)
 
 
+def test_harmless_lines_do_not_drown_out_the_others() -> None:
+    harmless = "FutureWarning: `padding` will change\nINFO: Application startup complete.\n"
+    trouble = "OSError: [Errno 28] No space left on device\n"
+    assert "FutureWarning" not in read(harmless + trouble).gist
+    assert "FutureWarning" in read(harmless).gist
+
+
 def test_two_megabytes_are_read_in_time() -> None:
     """Generous bound: the aim is 300 ms on an idle machine."""
     words = [w for fault in load().faults.values() for p in fault.phrases for w in p.split()]

@@ -98,16 +98,34 @@ def read(text: str, catalogue: Catalogue | None = None) -> Reading:
             finding = _find(fault, signature, index, innocent, redactor)
             if finding:
                 findings.append(finding)
+    noise = {line.number for _, line in harmless} - set(_cited(findings, catalogue))
+    telling = _telling(_without(noise, lines))
     prose = "\n".join(line.text for line in lines if line.is_prose)[:LONGEST_PROSE]
     return Reading(
         tuple(findings),
         prose,
         redactor.redact(prose.strip().partition("\n")[0][:200]),
-        f"{prose}\n{_telling(lines)}",
+        f"{prose}\n{telling}",
         "\n".join(line.text for line in lines[:60])[:6000],
         any(not line.is_prose for line in lines),
         redactor.receipt,
     )
+
+
+def _cited(findings: list[Finding], catalogue: Catalogue) -> Iterator[int]:
+    """Lines with a signature that speaks for a fault."""
+    signatures = (s for fault in catalogue.faults.values() for s in fault.signatures)
+    for_a_fault = {signature.id for signature in signatures if signature.weight > 0}
+    for finding in findings:
+        if finding.check in for_a_fault:
+            yield int(finding.evidence[0].source.removeprefix("log:"))
+
+
+def _without(noise: set[int], lines: list[Line]) -> list[Line]:
+    """Without harmless lines, where others tell of trouble: they would only drown it out."""
+    others = [line for line in lines if line.number not in noise]
+    has_trouble = any(TELLING.search(line.text) for line in others if not line.is_prose)
+    return others if has_trouble else lines
 
 
 def _telling(lines: list[Line]) -> str:

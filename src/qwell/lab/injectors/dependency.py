@@ -84,8 +84,9 @@ def _older_numpy(_patient: Patient) -> Files:
 
 
 _ASKED = """
-from importlib.metadata import requires, version
-need = next(line for line in requires("qwell") or [] if line.startswith("tokenizers"))
+from importlib.metadata import distributions, version
+needs = [line for d in distributions(name="qwell") for line in d.requires or []]
+need = next((line for line in needs if line.startswith("tokenizers")), "")
 have = version("tokenizers")
 assert have != "0.13.3", f"qwell requires {need}, but you have tokenizers {have}"
 """
