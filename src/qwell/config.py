@@ -9,10 +9,13 @@ import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 from qwell.errors import QwellError
+
+_ALMOST = 0.87  # of the letters: two of them exchanged in a short name
 
 
 def _xdg(variable: str, fallback: str) -> Path:
@@ -32,8 +35,16 @@ def default_config_file() -> Path:
     return _xdg("XDG_CONFIG_HOME", ".config") / "config.toml"
 
 
-def _knob(default: Any, help: str, *, choices: tuple[str, ...] = (), least: int = 0) -> Any:  # noqa: A002  argparse's word
-    return field(default=default, metadata={"help": help, "choices": choices, "least": least})
+def _knob(
+    default: Any,
+    help: str,  # noqa: A002  argparse's word
+    *,
+    choices: tuple[str, ...] = (),
+    least: int = 0,
+    most: int | None = None,
+) -> Any:
+    bounds = {"least": least, "most": most}
+    return field(default=default, metadata={"help": help, "choices": choices, **bounds})
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +52,7 @@ class Settings:
     """What `qwell serve` runs with. What 0 means for a number is said in its help."""
 
     host: str = _knob("127.0.0.1", "address to listen on")
-    port: int = _knob(8000, "port to listen on")
+    port: int = _knob(8000, "port to listen on", most=65535)
     model: str = _knob("auto", "path, repo id or auto")
     engine: str = _knob(
         "native",
@@ -49,7 +60,7 @@ class Settings:
         choices=("native", "transformers", "scripted"),
     )
     quant: str = _knob("auto", "weight format", choices=("auto", "q8", "q5", "q4"))
-    ctx_size: int = _knob(4096, "tokens of context per conversation")
+    ctx_size: int = _knob(4096, "tokens of context per conversation", least=64)
     max_tokens: int = _knob(
         2048, "tokens of an answer when the request names no limit; 0: what the context holds"
     )
@@ -143,10 +154,24 @@ def load(
             origins[name] = Origin(knob.default, "default")
             continue
         value = _convert(name, raw, types[name], source)
-        _check_least(name, value, knob.metadata["least"], source)
+        _check_bounds(name, value, knob.metadata["least"], knob.metadata["most"], source)
         _check_choice(name, value, knob.metadata["choices"], source)
         origins[name] = Origin(value, source)
     return Settings(**{name: o.value for name, o in origins.items()}), origins
+
+
+def missing_file(environ: Mapping[str, str] = os.environ) -> str:
+    """The configuration file that QWELL_CONFIG names although it is not there; "" otherwise."""
+    named = environ.get("QWELL_CONFIG", "")
+    return named if named and not Path(named).is_file() else ""
+
+
+def misspelt(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Variables that are almost a setting's, and which: ``QWELL_PROT`` for ``QWELL_PORT``."""
+    known = {f"QWELL_{knob.name.upper()}": knob.name for knob in fields(Settings)}
+    unknown = [name for name in environ if name.startswith("QWELL_") and name not in known]
+    likely = {name: get_close_matches(name, known, n=1, cutoff=_ALMOST) for name in unknown}
+    return {name: found[0] for name, found in likely.items() if found}
 
 
 def _read_file(path: Path) -> dict[str, Any]:
@@ -175,8 +200,12 @@ def _convert(name: str, raw: Any, kind: Any, source: str) -> Any:
     return str(raw)
 
 
-def _check_least(name: str, value: Any, least: int, source: str) -> None:
-    if isinstance(value, int) and value < least:
+def _check_bounds(name: str, value: Any, least: int, most: int | None, source: str) -> None:
+    if not isinstance(value, int):
+        return
+    if most is not None and not least <= value <= most:
+        raise _refuse(name, repr(value), f"at least {least} and at most {most}", source)
+    if value < least:
         raise _refuse(name, repr(value), f"{least} or more", source)
 
 

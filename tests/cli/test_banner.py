@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from qwell.cli.address import is_public, url_of
-from qwell.cli.banner import bound_lines, model_lines, url_lines
+from qwell.cli.banner import bound_lines, doubt_lines, model_lines, url_lines
 from qwell.config import Settings
 
 
@@ -88,3 +88,18 @@ def test_logged_prompts_are_warned_about() -> None:
 def test_a_cpu_that_makes_it_slow_is_named() -> None:
     why = "slow: this CPU, or the virtual machine, has no AVX2"
     assert f"warning {why}" in model_lines({"name": "x", "isa": "portable", "slow_why": why})
+
+
+def test_more_context_than_the_model_has_is_told() -> None:
+    lines = model_lines({"name": "x", "n_ctx": 32768}, "en", 40000)
+    assert lines[-1] == "warning the model was trained for less than --ctx-size 40000"
+    assert len(model_lines({"name": "x", "n_ctx": 32768}, "en", 32768)) == len(lines) - 1
+
+
+def test_what_was_meant_to_set_something_is_told() -> None:
+    environ = {"QWELL_CONFIG": "/no/such.toml", "QWELL_PROT": "9"}
+    assert doubt_lines(environ) == [
+        "warning QWELL_CONFIG names /no/such.toml, which is not there: defaults are used",
+        "warning QWELL_PROT is no setting; QWELL_PORT is one",
+    ]
+    assert not doubt_lines({})

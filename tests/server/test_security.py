@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from qwell.errors import QwellError
 from qwell.server.host_check import is_allowed, own_names
 
 pytestmark = pytest.mark.anyio
@@ -91,6 +92,12 @@ async def test_an_allowed_origin_passes_preflight_and_request(
     response = await client.post("/api/chat", json=question)
     assert response.headers["access-control-allow-origin"] == "http://app.example"
     assert "access-control-allow-credentials" not in response.headers
+
+
+@pytest.mark.parametrize("origin", ["app.example", "http://", "https://app.example/chat"])
+def test_what_can_be_no_origin_is_refused(make_app: Any, origin: str) -> None:
+    with pytest.raises(QwellError, match="cors_origin"):
+        make_app(cors_origin=(origin,))
 
 
 async def test_a_key_is_asked_for_where_it_matters(make_app: Any, client_of: Any) -> None:

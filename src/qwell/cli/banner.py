@@ -12,7 +12,7 @@ from typing import Any
 from qwell.cli.address import is_public, url_of
 from qwell.cli.banner_words import words_for
 from qwell.cli.language import Language
-from qwell.config import Settings
+from qwell.config import Settings, missing_file, misspelt
 from qwell.translate import translated
 
 
@@ -26,6 +26,14 @@ def url_lines(settings: Settings, port: int, language: Language = "en") -> list[
     elif is_public(settings.host):
         lines.append(words["open"])
     return lines
+
+
+def doubt_lines(environ: Mapping[str, str], language: Language = "en") -> list[str]:
+    """What was meant to set something, and sets nothing."""
+    words = words_for(language)
+    missing = missing_file(environ)
+    lines = [words["no_config"].format(missing)] if missing else []
+    return lines + [words["misspelt"].format(*pair) for pair in misspelt(environ).items()]
 
 
 def bound_lines(settings: Settings, language: Language = "en") -> list[str]:
@@ -55,8 +63,13 @@ def log_path(settings: Settings) -> Path:
     return settings.data_path / "logs" / "qwell.log"
 
 
-def model_lines(model: Mapping[str, Any], language: Language = "en") -> list[str]:
-    """One fact a line; facts that the worker did not report are left out."""
+def model_lines(
+    model: Mapping[str, Any], language: Language = "en", asked_ctx: int = 0
+) -> list[str]:
+    """One fact a line; facts that the worker did not report are left out.
+
+    asked_ctx: tokens of context that were asked for, which may be more than the model can hold.
+    """
     words = words_for(language)
     name, source = str(model.get("name", "")), _source(model.get("source", {}))
     threads_why = translated(str(model.get("threads_why", "")), language)
@@ -67,6 +80,7 @@ def model_lines(model: Mapping[str, Any], language: Language = "en") -> list[str
         "warning": (translated(str(model.get("slow_why", "")), language),),
         "threads": (model.get("n_threads"), threads_why),
         "context": (model.get("n_ctx"), model.get("n_slots", 1)),
+        "shorter": (asked_ctx if asked_ctx > model.get("n_ctx", asked_ctx) else 0,),
         "loaded": (model.get("load_s"),),
     }
     return [words[fact].format(*values) for fact, values in facts.items() if values[0]]

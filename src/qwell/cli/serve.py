@@ -143,21 +143,23 @@ def _on_record(settings: Settings, port: int) -> Iterator[None]:
 
 async def _announce(supervisor: Supervisor, settings: Settings, port: int) -> None:
     """Say where the page is, how loading goes, and then what is served or why nothing is."""
-    from qwell.cli.banner import bound_lines, model_lines, url_lines
+    from qwell.cli.banner import bound_lines, doubt_lines, model_lines, url_lines
     from qwell.cli.banner_words import words_for
     from qwell.cli.failure import describe
     from qwell.cli.progress import watch_loading
 
     language = preferred()
     _say([*url_lines(settings, port, language), *bound_lines(settings, language)])
+    _say(doubt_lines(os.environ, language))
     await watch_loading(supervisor)
     gc.freeze()  # what the store has loaded meanwhile
     status = supervisor.status
     if status.error is not None:
         _say([describe(status.error), words_for(language)["stays_up"]])
     elif status.model:
-        _say(model_lines(status.model, language))
+        _say(model_lines(status.model, language, settings.ctx_size))
 
 
 def _say(lines: list[str]) -> None:
-    print("\n".join(lines), file=sys.stderr, flush=True)
+    if lines:
+        print("\n".join(lines), file=sys.stderr, flush=True)

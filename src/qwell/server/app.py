@@ -45,6 +45,7 @@ from qwell.server.body_limit import BodyLimit
 from qwell.server.canary import Canary
 from qwell.server.connections import ConnectionLimit
 from qwell.server.cors import OriginCheck
+from qwell.server.cors import checked as checked_origins
 from qwell.server.doctor_room import DoctorRoom
 from qwell.server.exposition import Gauge
 from qwell.server.host_check import HostCheck, own_names
@@ -80,8 +81,8 @@ def create_app(
     """The whole server over a worker that is not started yet: it lives as long as the app.
 
     watched: monitors look after it, and ask the model a question now and then. copies: where other
-    servers find the answers of this one. Raises QwellError ``config-invalid`` for keys and proxies
-    that cannot be used.
+    servers find the answers of this one. Raises QwellError ``config-invalid`` for keys, proxies
+    and origins that cannot be used.
     """
     counted = Metrics()
     if settings.idle_unload_min:
@@ -157,7 +158,7 @@ def _middleware(settings: Settings, counted: Metrics) -> list[Middleware]:
         Middleware(SecurityHeaders),
         Middleware(ConnectionLimit),
         Middleware(HostCheck, names=own_names(settings.host, settings.cors_origin)),
-        Middleware(OriginCheck, origins=settings.cors_origin),
+        Middleware(OriginCheck, origins=checked_origins(settings.cors_origin)),
         Middleware(ApiKey, ring=KeyRing(settings.api_key, settings.api_key_file)),
         Middleware(BodyLimit, max_bytes=settings.max_body_mib * 2**20),
     ]

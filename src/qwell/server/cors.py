@@ -18,6 +18,20 @@ from qwell.errors import QwellError
 from qwell.server.problem import refuse
 
 
+def checked(origins: Iterable[str]) -> list[str]:
+    """The same; raises QwellError ``config-invalid`` for what no browser ever names as origin."""
+    for origin in origins:
+        parts = urlsplit(origin.rstrip("/"))
+        if origin != "*" and not (parts.scheme and parts.netloc and not parts.path):
+            raise QwellError(
+                "config-invalid",
+                found=f"cors_origin = {origin}",
+                expected="scheme, host and port, such as https://chat.example.com, or *",
+                fix="qwell serve --cors-origin https://chat.example.com",
+            )
+    return list(origins)
+
+
 class OriginCheck:
     """Refuses foreign origins; answers preflights and adds CORS headers for allowed ones."""
 
