@@ -23,7 +23,7 @@ import httpx
 from qwell.bench.plan import Box, Load, simulate
 from qwell.bench.workload import Workload
 
-AT_ONCE = (1, 2, 4, 8)
+AT_ONCE = (2, 4, 8)
 WARM_UP = 0.2  # of the time: answers that begin before do not count
 _FILLER = "Tell a long story of the sea and everything that lives in it, and do not end it soon. "
 
@@ -47,9 +47,13 @@ class Answer:
         return (self.tokens - 1) / max(self.ended - self.began, 1e-9)
 
 
-async def ask(client: httpx.AsyncClient, question: str, n_tokens: int) -> Answer:
-    """Raises AssertionError for an answer that failed."""
-    body = {"messages": [{"role": "user", "content": question}], "max_tokens": n_tokens}
+async def ask(client: httpx.AsyncClient, name: str, turn: str, work: Workload) -> Answer:
+    """A later turn of the conversation of this name. Raises AssertionError when it fails."""
+    said = [("user", f"I am {name}."), ("assistant", "Hello."), ("user", _question(turn, work))]
+    body = {
+        "messages": [{"role": role, "content": text} for role, text in said],
+        "max_tokens": work.answer_tokens,
+    }
     asked, began, last = time.monotonic(), 0.0, dict[str, Any]()
     async with client.stream("POST", "/api/chat", json=body) as response:
         assert response.status_code == 200, await response.aread()
@@ -64,24 +68,22 @@ async def ask(client: httpx.AsyncClient, question: str, n_tokens: int) -> Answer
 
 
 async def rates(client: httpx.AsyncClient, work: Workload, n_slots: int = 8) -> Box:
-    """Of one replica: what begins alike goes to the same one."""
-    decode: dict[int, float] = {}
-    prefill = 1.0
+    """Of one replica: turns of one conversation go to the same one."""
+    alone = [await ask(client, "rates", f"alone {i}", work) for i in range(3)]
+    token_s = 1 / median(answer.tok_s for answer in alone)
+    reading_s = median(answer.ttft_s for answer in alone) - token_s
+    decode = {1: 1 / token_s}
     for n in AT_ONCE:
-        question = _question("rates", work)
         answers = await asyncio.gather(
-            *(ask(client, question, work.answer_tokens) for _ in range(n))
+            *(ask(client, "rates", f"{i} of {n}", work) for i in range(n))
         )
         decode[n] = n * median(answer.tok_s for answer in answers)
-        if n == 1:
-            # the first token is part of the time to it
-            prefill = answers[0].prompt_tokens / max(answers[0].ttft_s - 1 / decode[1], 1e-3)
-    return Box(prefill, decode, n_slots)
+    return Box(alone[-1].prompt_tokens / max(reading_s, 1e-3), decode, n_slots)
 
 
-def _question(name: str, work: Workload) -> str:
+def _question(turn: str, work: Workload) -> str:
     """As long as an answer, for an engine that repeats what it is asked."""
-    return f"{name}: {_FILLER * (work.answer_tokens // len(_FILLER) + 1)}"
+    return f"{turn}: {_FILLER * (work.answer_tokens // len(_FILLER) + 1)}"
 
 
 async def measure(
@@ -95,7 +97,7 @@ async def measure(
     async def user(number: int) -> None:
         await asyncio.sleep(rng.uniform(0, work.think_s))
         while time.monotonic() - began < seconds:
-            seen.append(await ask(client, _question(f"user {number}", work), work.answer_tokens))
+            seen.append(await ask(client, f"user {number}", f"turn {len(seen)}", work))
             await asyncio.sleep(rng.expovariate(1 / work.think_s))
 
     await asyncio.gather(*(user(number) for number in range(users)))
@@ -144,10 +146,10 @@ async def check(
     url: str, work: Workload, *, users: int, replicas: int, seconds: float
 ) -> tuple[Box, dict[str, tuple[float, float, float]]]:
     async with httpx.AsyncClient(base_url=url, timeout=120) as client:
-        await ask(client, _question("rates", work), work.answer_tokens)  # connections, caches
+        await ask(client, "rates", "first", work)  # its connection, its beginning in the cache
         box = await rates(client, work)
-        first = await ask(client, _question("user x", work), work.answer_tokens)
-        seen = replace(work, prompt_tokens=first.prompt_tokens, answer_tokens=first.tokens)
+        turn = await ask(client, "rates", "last", work)
+        seen = replace(work, prompt_tokens=turn.prompt_tokens, answer_tokens=turn.tokens)
         measured = await measure(client, seen, users, seconds)
     return box, differences(predict(box, seen, users, replicas), measured)
 

@@ -33,6 +33,7 @@ from qwell.server.schemas import (
 from qwell.server.streams import Stream, Streams
 from qwell.store import StoreKeeper
 
+COME_BACK = 1012  # the close code for a client that should connect again
 router = APIRouter()
 _FRAMES: TypeAdapter[SocketFrame] = TypeAdapter(SocketFrame)
 
@@ -125,6 +126,8 @@ class _Conversation:
                 async for batch in batches:
                     for text in [entry.json for entry in batch] or ['{"type": "ping"}']:
                         await self._socket.send_text(text)
+            if stream.has_moved:
+                await self._socket.close(COME_BACK)
 
     async def _refuse(self, error: QwellError) -> None:
         event = Failed(
