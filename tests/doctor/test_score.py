@@ -12,6 +12,7 @@ import importlib.util
 import json
 import re
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -183,17 +184,26 @@ def test_the_doctor_beats_simpler_ways(capsys: pytest.CaptureFixture[str]) -> No
     assert new.unknown >= 0.85
     assert rows["dev, doctor, by project"].first >= 0.85
     assert rows["dev, doctor, by project"].three >= 0.95
-    assert rows["dev, doctor, by project"].alarms <= 1
+    assert rows["dev, doctor, by project"].alarms == 0
     assert sum(row.alarms for name, row in rows.items() if "in sample" in name) <= 1
     assert rows["fresh, doctor, not learned from"].first >= 0.75
     assert rows["fresh, doctor, not learned from"].unknown >= 0.8
     assert new.first > max(rows[f"training, {way}"].first for way in ways) + 0.08
 
 
-def test_verdicts_come_in_time() -> None:
-    """Generous bound on a busy machine; the aim is 50 ms."""
-    times = sorted(diagnose_text(text_of(case)).ms for case in cases_of("dev"))
-    assert times[int(0.95 * len(times))] < 300
+def test_verdicts_come_in_time(capsys: pytest.CaptureFixture[str]) -> None:
+    """By the CPU's clock, which stands still while others compute."""
+    times = sorted(cpu_ms(text_of(case)) for case in cases_of("dev"))
+    p95 = times[int(0.95 * len(times))]
+    with capsys.disabled():
+        print(f"\n  a verdict on a pasted report takes p95 {p95:.0f} ms of CPU time")
+    assert p95 < 300
+
+
+def cpu_ms(text: str) -> float:
+    started = time.process_time()
+    diagnose_text(text)
+    return 1e3 * (time.process_time() - started)
 
 
 def test_cases_are_unique_and_cite_their_source() -> None:

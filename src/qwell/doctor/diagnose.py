@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
-from qwell.doctor.catalogue import load
+from qwell.doctor.catalogue import NAMED_WEIGHT, load
 from qwell.doctor.fault import Bilingual, Fault, Harmless, Language
 from qwell.doctor.finding import Finding, Status, Value
 from qwell.doctor.read import HARMLESS, Reading, read
@@ -24,12 +24,12 @@ from qwell.doctor.wording import is_chinese, is_ordinary, says_it_works, shows_t
 
 CERTAIN = 0.6  # below this probability there is no verdict
 NONE = 2.6  # log-odds of "none of these" before anything was seen, where checks look
-NONE_OF_TEXT, UNKNOWN_OF_TEXT = 2.0, 1.5  # the same where words were weighed, too
+NONE_OF_TEXT, UNKNOWN_OF_TEXT = 2.6, 3.2  # the same where words were weighed, too
 HARMLESS_BESIDE = 1.8  # what a message that is known to be harmless adds to it
 WORKS = 3.4  # what it adds when the person says that everything works
-SIGNATURES = 1.0  # share of signatures beside the learned weights, which know their words, too
+SIGNATURES = 1.4  # share of signatures beside the learned weights, which know their words, too
 ORDINARY = 3.0  # what it adds when it reads like a request to a chat assistant
-SEEN_TOO = 10.0  # what a live check adds to a fault that the text may mean
+SEEN_TOO = 14.0  # what a live check adds to a fault that the text may mean
 SILENT = 0.5  # from this probability of nothing being wrong no fault is named, not even as a guess
 FOLD_FROM, FOLD_MARGIN = 3.4, 2.6  # a cause needs this much, and may be this much weaker
 LEAST_EFFECT = 1.5  # what has less is no effect but noise
@@ -108,6 +108,7 @@ def diagnose_text(text: str, live: Iterable[Finding] = ()) -> Verdict:
     words = search(reading)
     candidates = _weigh((*reading.findings, *live))
     _add_words(candidates, reading, words)
+    _add_own(candidates, reading)
     verdict = _decide(candidates, words, reading)
     return replace(
         verdict,
@@ -212,9 +213,20 @@ def _add_words(candidates: dict[str, Diagnosis], reading: Reading, words: Found)
             is_meant = weight > 0 or likeliest in fault.confused_with
             diagnosis.score += max(0.0, weight) + (SEEN_TOO if is_meant else 0.0)
         else:
-            diagnosis.score = SIGNATURES * diagnosis.score + weight
+            is_contradicted = diagnosis.score < fault.prior  # words cannot hold against a line
+            said = min(0.0, weight) if is_contradicted else weight
+            diagnosis.score = SIGNATURES * diagnosis.score + said
         if weight > 0:
             diagnosis.proofs.append(Proof(0, reading.quote, "words", weight))
+
+
+def _add_own(candidates: dict[str, Diagnosis], reading: Reading) -> None:
+    """Failures that only this program has, where the text names them."""
+    from qwell.doctor.own_faults import own_diagnoses
+
+    for diagnosis in own_diagnoses(reading.findings, ()):
+        diagnosis.score = NAMED_WEIGHT
+        candidates[diagnosis.fault.id] = diagnosis
 
 
 def _decide(candidates: dict[str, Diagnosis], words: Found, reading: Reading) -> Verdict:
@@ -223,7 +235,7 @@ def _decide(candidates: dict[str, Diagnosis], words: Found, reading: Reading) ->
     p_none, p_unknown = _give_probabilities(ranked, none, unknown)
     harmless = tuple(dict.fromkeys(_harmless_ids(reading)))
     first = ranked[0].p if ranked else 0.0
-    if p_none >= SILENT or not reading.gist.strip():
+    if p_none >= SILENT or not ranked or not reading.gist.strip():
         verdict = "healthy" if harmless or _looks_healthy(reading) else "unknown"
         return Verdict(verdict, (), Next(_TELL_MORE), harmless)
     shown = ranked[:SHOWN]

@@ -18,7 +18,7 @@ from qwell.doctor.search_words import concepts_in
 
 SECOND_RULE = 0.25  # what a further rule adds, as a share of its weight
 RULES = 0.3  # share of the rules: the learned weights know their concepts, too
-LEARNED = 1.5  # share of what the learned weights add, in log-odds
+LEARNED = 2.0  # share of what the learned weights add, in log-odds
 
 
 @dataclass(frozen=True, slots=True)
