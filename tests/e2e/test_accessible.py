@@ -83,6 +83,41 @@ def test_every_view_is_accessible(
     assert not wrong, "\n".join(wrong)
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_what_is_under_way_is_accessible(serve: Any, visit: Any, scheme: str) -> None:
+    """An answer that waits and one that is written, the panel beside it, a toast, the drawer."""
+    url = serve(answer="word " * 2000, token_delay_s=0.3, prompt_delay_s=0.5)
+    seen = visit(url, color_scheme=scheme, reduced_motion="reduce")
+    page = seen.page
+    seen.ask("write much")
+    page.locator(".stage").wait_for()
+    found = {"waiting": violations(page)}
+    expect(page.locator(".answer .markdown")).to_contain_text("word word")
+    found["running"] = violations(page)
+    page.locator(".dot-button").click()
+    page.locator(".log-input").wait_for()
+    found["panel"] = violations(page)
+    page.get_by_role("tab", name="Checks").click()
+    found["checks"] = violations(page)
+    page.get_by_role("tab", name="Incidents").click()
+    found["incidents"] = violations(page)
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Stop the answer").click()
+    seen.wait_for_answers(1)
+    found["stopped"] = violations(page)
+    page.set_viewport_size({"width": 360, "height": 740})
+    page.get_by_role("button", name="Show chats").click()
+    page.locator(".ant-drawer .ant-conversations-item").wait_for()
+    found["drawer"] = violations(page)
+    page.keyboard.press("Escape")
+    expect(page.locator(".ant-drawer")).to_have_count(0)
+    seen.ask("/clear")
+    page.locator(".toast").wait_for()
+    found["toast"] = violations(page)
+    wrong = [f"{view}: {one}" for view, several in found.items() for one in several]
+    assert not wrong, "\n".join(wrong)
+
+
 def test_the_keyboard_reaches_everything_in_order(echo_url: str, visit: Any) -> None:
     seen = visit(echo_url)
     seen.ask("hello")

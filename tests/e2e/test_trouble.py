@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -98,3 +99,40 @@ def test_a_server_that_is_gone_is_named(echo_url: str, visit: Any) -> None:
     seen.page.context.set_offline(False)
     seen.page.get_by_role("button", name="Try again").click()
     seen.wait_for_answers(1)
+
+
+def test_the_dot_names_the_layer_that_is_in_trouble(echo_url: str, visit: Any) -> None:
+    incident = {"layer": "network", "closed": 0}
+    closed = {"layer": "engine", "closed": 1_767_225_700}
+    body = {"open": 1, "incidents": [incident, closed]}
+
+    def route(page: Page) -> None:
+        page.route("**/api/incidents", lambda route: route.fulfill(json=body))
+
+    page = visit(echo_url, before=route, locale="zh-CN").page
+    button = page.get_by_role("button", name="网络有问题")
+    expect(button.locator(".dot.degraded")).to_be_attached()
+    expect(button).not_to_have_accessible_name(re.compile("引擎"))
+
+
+def test_a_worker_that_dies_shows_at_once_and_asks_for_patience(serve: Any, visit: Any) -> None:
+    """The dot follows what happens, not a clock; the card says when to try again."""
+    seen = visit(serve(crash_after=2, when="die", load_delay_s=3.0))
+    seen.tolerated = "503"
+    seen.ask("please die now")
+    expect(seen.page.locator(".failure")).to_contain_text("worker-crashed")
+    expect(seen.page.locator(".dot:is(.broken, .loading)")).to_be_attached(timeout=3_000)
+    expect(seen.page.locator(".dot.ready")).to_be_attached()
+    seen.page.get_by_role("button", name="Try again", exact=True).wait_for()
+    seen.ask("something else")
+    expect(seen.page.locator(".answer .markdown").last).to_have_text("something else")
+
+
+def test_the_servers_own_words_are_in_the_language_of_the_page(echo_url: str, visit: Any) -> None:
+    """Not in the browser's, which may be another."""
+    seen = visit(echo_url, locale="en-US")
+    seen.page.get_by_role("button", name="中文").click()
+    seen.ask("please explode now")
+    card = seen.page.locator(".failure")
+    expect(card.locator("p").nth(1)).to_contain_text(re.compile("[一-鿿]{4}.*RuntimeError"))
+    expect(card).not_to_contain_text("send the message again")
