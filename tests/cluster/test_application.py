@@ -21,6 +21,9 @@ import pytest
 from sqlalchemy import URL
 from websockets.asyncio.client import connect
 
+from qwell.bench.plan_check import check, table
+from qwell.bench.workload import Workload
+
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(240)]
 TOKEN_S = 0.005  # of each row of a step
 LONG = " ".join(f"word{i}" for i in range(40))  # some seconds of an answer
@@ -183,6 +186,19 @@ async def test_conversations_stay_with_their_engine(
     print(f"affinity: {n_hits} of {n_turns} later turns found their prefix")
     record_property("affinity_hit_rate", n_hits / n_turns)
     assert n_hits == n_turns
+
+
+async def test_the_plan_foretells_what_two_replicas_do(
+    service: Service, record_property: Callable[[str, object], None]
+) -> None:
+    """Rates measured on one replica, users simulated, and the same users let loose on both."""
+    work = Workload(answer_tokens=80, think_s=3.0)
+    _, found = await check(service.url, work, users=12, replicas=2, seconds=25)
+    print("", *table(found), sep="\n")
+    for name, (_, _, error) in found.items():
+        record_property(f"plan_error_{name}", error)
+    assert abs(found["tokens_per_s"][2]) < 0.35
+    assert abs(found["tok_s"][2]) < 0.6
 
 
 async def stored(client: httpx.AsyncClient, conversation: str) -> list[dict[str, Any]]:
