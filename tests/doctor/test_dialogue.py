@@ -423,3 +423,15 @@ def test_findings_of_the_page_join(tmp_path: Path) -> None:
     found = people.sick("browser.cors", "blocked", Status.FAIL)
     events = talk.send(findings=(found,))
     assert last(events, "diagnosis")["fault"]["id"] == "cors-blocked"
+
+
+def test_where_two_faults_show_alike_the_words_choose(tmp_path: Path) -> None:
+    pacing = "browser.stream_pacing"
+    for text, fault in (
+        ("behind nginx the streamed answer comes all at once at the end", "proxy-buffering"),
+        ("since gzip compression is on, server-sent events stop working", "gzip-buffers-stream"),
+    ):
+        ward = people.Ward({pacing: people.sick(pacing, "the stream arrives in one piece")})
+        talk = people.Talk.in_folder(tmp_path, ward)
+        diagnosis = last(talk.send(text=text), "diagnosis")
+        assert (diagnosis["fault"]["id"], diagnosis["seen"]) == (fault, True)

@@ -34,7 +34,9 @@ import { useFreshPage } from "./worker_client";
 
 const SettingsDrawer = lazy(() => import("./components/SettingsDrawer"));
 const HelpDialog = lazy(() => import("./components/HelpDialog"));
-const DoctorPanel = lazy(() => import("./doctor/DoctorPanel"));
+const loadDoctor = (): Promise<typeof import("./doctor/DoctorPanel")> => import("./doctor/DoctorPanel");
+const DoctorPanel = lazy(loadDoctor);
+const QUIET_MS = 2_000;
 
 export function App(): JSX.Element {
   const [languageChoice, onLanguage, language] = useLanguage();
@@ -44,6 +46,11 @@ export function App(): JSX.Element {
   useEffect(() => {
     document.documentElement.lang = texts.htmlLang;
   }, [texts]);
+  useEffect(() => {
+    // it has to be here when the server no longer is
+    const timer = setTimeout(() => void loadDoctor().catch(() => undefined), QUIET_MS);
+    return () => clearTimeout(timer);
+  }, []);
   const config = useMemo(() => themeConfig(isDark), [isDark]);
   const page: PageChoices = { theme, onTheme, language: languageChoice, onLanguage, transport, onTransport };
   return (

@@ -8,8 +8,8 @@ const ENCODINGS = ["utf-8", "gb18030"] as const;
 /** "large": too much to send; "binary": no text in it. */
 export type Unreadable = "large" | "binary";
 
-export async function readTextFile(file: File): Promise<TextFile | Unreadable> {
-  if (file.size > MAX_FILE_BYTES) return "large";
+export async function readTextFile(file: File, most: number = MAX_FILE_BYTES): Promise<TextFile | Unreadable> {
+  if (file.size > most) return "large";
   const text = decode(new Uint8Array(await file.arrayBuffer()));
   return text === undefined ? "binary" : { name: file.name, text };
 }

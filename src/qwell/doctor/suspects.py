@@ -61,7 +61,8 @@ def line_up(case: Case) -> Lineup:
     report = consult.report(findings, case.language)
     live = [diagnosis for diagnosis in report.diagnoses if diagnosis["p"] >= CERTAIN]
     named = frozenset(str(f.facts().get("fault", "")) for f in findings if f.status in WRONG)
-    suspects = _joined(read["faults"], live, named)
+    wrong = frozenset(finding.check for finding in findings if finding.status in WRONG)
+    suspects = _joined(read["faults"], live, named, wrong)
     suspects = [s for s in suspects if s.id not in case.refuted]
     suspects = _with_rivals(suspects, case, consult.port_of(findings))
     weighed = _after(suspects, case.replies)
@@ -105,18 +106,26 @@ def _contradicts(finding: Finding) -> bool:
 
 
 def _joined(
-    read: Iterable[dict[str, Any]], live: Iterable[dict[str, Any]], named: frozenset[str]
+    read: Iterable[dict[str, Any]],
+    live: Iterable[dict[str, Any]],
+    named: frozenset[str],
+    wrong: frozenset[str],
 ) -> list[Suspect]:
     """What checks see comes before what words suggest, and after what lines of a log show.
 
     Unless it is the cause of what they show: then the lines speak for it.
-    named: faults that the program itself names; they come before what checks conclude.
+    named: faults that the program itself names; they come before what checks conclude. wrong:
+    checks; two faults may be seen by the same one, and then the words choose.
     """
     seen = sorted(
         (_suspect(fault, is_seen=True) for fault in live), key=lambda s: s.id not in named
     )
     ids = {suspect.id for suspect in seen}
-    said = [_suspect(f, is_seen=f["id"] in ids) for f in read if f["p"] >= _LEAST]
+    said = [
+        _suspect(f, is_seen=f["id"] in ids or not wrong.isdisjoint(f["verify"]))
+        for f in read
+        if f["p"] >= _LEAST
+    ]
     clear = said[0] if said and said[0].p >= CERTAIN else None
     causes = [s for s in seen if clear and _causes(s, clear)]
     telling = [s for s in seen if s.id in named or (not clear and _explains(s, said))]

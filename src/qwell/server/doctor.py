@@ -30,7 +30,7 @@ from qwell.server import caller, sse
 from qwell.server.doctor_room import DoctorRoom
 from qwell.server.schemas import Strict
 
-MAX_TEXT = 2_000_000
+MAX_TEXT = 2**22  # a log of 2 MB, and room
 router = APIRouter(prefix="/api", tags=["doctor"])
 log = logging.getLogger("qwell.server.doctor")
 

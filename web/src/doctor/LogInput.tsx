@@ -15,6 +15,7 @@ interface Props {
 }
 
 const MOST_ROWS = 10;
+const MOST_LOG_BYTES = 4 * 1024 * 1024; // as the server takes
 
 export function LogInput({ placeholder, isBusy, draft, onDraft, onSend }: Props): JSX.Element {
   const words = useWords();
@@ -28,7 +29,7 @@ export function LogInput({ placeholder, isBusy, draft, onDraft, onSend }: Props)
   const take = async (files: FileList | null | undefined): Promise<void> => {
     const [first] = files ?? [];
     if (!first) return;
-    const read = await readTextFile(first);
+    const read = await readTextFile(first, MOST_LOG_BYTES);
     if (typeof read === "string") return setRemark(read === "large" ? words.logTooLarge : words.logNotText);
     setRemark("");
     onDraft(draft.trim() === "" ? read.text : `${draft.trimEnd()}\n\n${read.text}`);

@@ -24,7 +24,7 @@ export const en = {
   send: "Send",
   addLog: "Add a log file",
   dropLog: "Drop the log here",
-  logTooLarge: "The file is larger than 512 KB: paste the part around the failure.",
+  logTooLarge: "The file is larger than 4 MB: paste the part around the failure.",
   logNotText: "This file holds no text.",
   you: "You",
   doctor: "Doctor",

@@ -15,7 +15,7 @@ export const zh: Texts = {
   send: "发送",
   addLog: "添加日志文件",
   dropLog: "把日志拖到这里",
-  logTooLarge: "文件超过 512 KB：请只贴出错前后的部分。",
+  logTooLarge: "文件超过 4 MB：请只贴出错前后的部分。",
   logNotText: "这个文件不是文本。",
   you: "您",
   doctor: "诊断",
