@@ -253,3 +253,13 @@ async def test_a_body_that_stops_coming_is_given_up(make_app: Any, served: Any) 
         status = await asyncio.wait_for(reader.readline(), 10)
         writer.close()
     assert b" 408 " in status
+
+
+async def test_headers_of_any_size_are_not_taken(make_app: Any, served: Any) -> None:
+    async with served(make_app()) as url:
+        near = urlsplit(url)
+        reader, writer = await asyncio.open_connection(near.hostname, near.port)
+        writer.write(b"GET /health HTTP/1.1\r\nHost: localhost\r\nX: " + b"a" * 200_000)
+        status = await asyncio.wait_for(reader.readline(), 10)
+        writer.close()
+    assert b" 400 " in status

@@ -60,6 +60,7 @@ def make_server(app: FastAPI, *, drain_s: float | None = None) -> DrainingServer
     settings: Settings = app.state.settings
     config = uvicorn.Config(
         app,
+        http="h11",  # comes with uvicorn, and bounds headers; the other one takes any size
         ws="websockets-sansio",  # the other implementation of the same library is deprecated
         ws_max_size=settings.max_body_mib * 2**20,
         ws_per_message_deflate=False,  # events are small, and what is not unpacked is no bomb
