@@ -213,3 +213,13 @@ def test_what_came_back_by_itself_is_not_restarted(tmp_path: Path) -> None:
     ward.failing.clear()
     talk.send(choice="watch")
     assert (talk.state, ward.treated) == ("fixed", [])
+
+
+def test_commands_name_what_the_check_has_measured(tmp_path: Path) -> None:
+    measured = (Evidence("threads", 16, "cpu.max"), Evidence("cpus", 2, "cpu.max"))
+    seen = Finding("engine.threads", "engine", Status.FAIL, measured, "more threads than CPUs")
+    talk = people.Talk.in_folder(tmp_path, people.Ward({seen.check: seen}))
+    events = talk.send(text="more threads than cores: inference crawls")
+    remedy = people.of_type(events, "remedy")[-1]
+    assert remedy["remedy"] == "threads-to-quota"
+    assert "qwell serve --threads 2" in remedy["commands"]

@@ -16,7 +16,7 @@ from qwell.doctor.finding import Value
 from qwell.doctor.reasons import reason_in
 
 _PLACEHOLDER = re.compile(
-    r"\{(container|path|port|host|module|library|model|threads)\}"
+    r"\{(container|path|port|host|module|library|model|threads|cpus|cores)\}"
 )  # braces of nginx, docker templates and code stay as they are
 _SAFE = re.compile(r"[\w./:@~+\-]{1,200}")
 _KNOWN = {"port": "8000"}
