@@ -152,6 +152,23 @@ def test_no_backup_overwrites_another(url: URL, tmp_path: Path) -> None:
         backup(url, made)
 
 
+def test_a_full_disk_is_not_the_fault_of_what_is_copied(
+    url: URL, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = backup(url, tmp_path / "whole.db")
+
+    def copy(_source: Path, _target: Path) -> None:
+        with closing(sqlite3.connect(":memory:")) as small:
+            small.execute("PRAGMA max_page_count = 1")
+            small.execute("CREATE TABLE one_page_more (n INTEGER)")
+
+    monkeypatch.setattr("qwell.store.sqlite_file.copy", copy)
+    with pytest.raises(QwellError, match="disk-full"):
+        backup(url, tmp_path / "other.db")
+    with pytest.raises(QwellError, match="disk-full"):
+        restore(url, whole)
+
+
 def test_postgresql_has_its_own_tools(tmp_path: Path) -> None:
     url = URL.create("postgresql+psycopg", host="db", database="qwell", password="secret")
     for action in (backup, restore):

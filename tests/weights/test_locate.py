@@ -106,6 +106,19 @@ def test_unfinished_downloads(tmp_path: Path) -> None:
     assert fault_of(tmp_path) == "download-interrupted"
 
 
+@pytest.mark.parametrize("is_gguf", [True, False])
+def test_links_into_a_hub_folder_that_is_not_mounted(tmp_path: Path, is_gguf: bool) -> None:
+    snapshot = tmp_path / "snapshots" / "abc"
+    snapshot.mkdir(parents=True)
+    names = ["a.gguf", "b.gguf"] if is_gguf else ["config.json", "model.safetensors"]
+    for name in names:
+        (snapshot / name).symlink_to(f"../../blobs/{name}")
+    for path in (snapshot, snapshot / names[0]):
+        with pytest.raises(QwellError, match=f"{names[0]} to ../../blobs/{names[0]}") as raised:
+            at_path(path, "path")
+        assert raised.value.fault == "model-path-missing"
+
+
 def test_two_models_in_one_directory(write_gguf: Callable[..., Path]) -> None:
     write_gguf("b.gguf")
     with pytest.raises(QwellError, match=r"a\.gguf, b\.gguf"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 from pathlib import Path
 
 from qwell.cli.doctor import system_of
@@ -20,10 +21,11 @@ def run(options: argparse.Namespace) -> int:
     try:
         path = write_bundle(bundle, folder)
     except OSError as error:
+        is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         raise QwellError(
-            "permission-denied",
+            "disk-full" if is_full else "permission-denied",
             found=f"{folder}: {error.strerror or error}",
-            expected="a folder that can be written",
+            expected="a folder that can be written, with some MB free",
             fix="qwell bundle --output /tmp",
         ) from error
     print(path)

@@ -126,13 +126,16 @@ def _on_record(settings: Settings, port: int) -> Iterator[None]:
     """A note of who serves where, for the doctor: left behind only by a death."""
     from qwell.cli.address import url_of
     from qwell.cli.banner_words import words_for
-    from qwell.doctor.run_record import RunRecord, remove_record, write_record
+    from qwell.doctor.run_record import RunRecord, other_server, remove_record, write_record
 
     record = RunRecord(os.getpid(), url_of(settings.host, port), time.time())
+    words = words_for(preferred())
     try:
-        write_record(settings.data_path, record)
+        if other := other_server(settings.data_path):
+            _say([words["shared"].format(settings.data_path, other.url, other.pid)])
+        else:
+            write_record(settings.data_path, record)
     except OSError as error:
-        words = words_for(preferred())
         _say([words["no_note"].format(settings.data_path, error.strerror)])
     try:
         yield

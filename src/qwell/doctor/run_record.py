@@ -29,6 +29,18 @@ def read_record(folder: Path) -> RunRecord | None:
         return None
 
 
+def other_server(folder: Path) -> RunRecord | None:
+    """Who serves from this folder already; None for nobody that still lives."""
+    record = read_record(folder)
+    if record is None or record.pid == os.getpid():
+        return None
+    try:
+        command = Path(f"/proc/{record.pid}/cmdline").read_bytes()
+    except OSError:
+        return None
+    return record if b"qwell" in command else None  # its number may be another program's by now
+
+
 def write_record(folder: Path, record: RunRecord) -> None:
     """Raises OSError when the folder cannot be written."""
     folder.mkdir(parents=True, exist_ok=True)

@@ -41,7 +41,7 @@ def backup(url: URL, target: Path) -> Path:
     except OSError as error:
         raise explained_file(error, URL.create("sqlite", database=str(target))) from error
     except sqlite3.Error as error:
-        raise _damaged(file, str(error)) from error
+        raise _not_copied(file, target, error) from error
     _check(target)
     return target
 
@@ -66,7 +66,7 @@ def restore(url: URL, source: Path) -> Path | None:
     except OSError as error:
         raise explained_file(error, url) from error
     except sqlite3.Error as error:
-        raise _damaged(source, str(error)) from error
+        raise _not_copied(source, file, error) from error
 
 
 def _replace(file: Path, source: Path) -> Path | None:
@@ -135,6 +135,19 @@ def _file(url: URL, command: str) -> Path:
 
 def _wrong(found: str, expected: str, fix: str) -> QwellError:
     return QwellError("config-invalid", found=found, expected=expected, fix=fix)
+
+
+def _not_copied(source: Path, target: Path, error: sqlite3.Error) -> QwellError:
+    """Whose fault it is: the disk's that was written to, or the file's that was read."""
+    code = getattr(error, "sqlite_errorcode", 0)  # none where the module itself raises
+    if code & 0xFF != sqlite3.SQLITE_FULL:  # the low byte is the primary code
+        return _damaged(source, str(error))
+    return QwellError(
+        "disk-full",
+        found=f"no room in {target.parent} for a copy of {source.stat().st_size / 1e6:,.1f} MB",
+        expected="free space for the whole copy; nothing was changed",
+        fix=f"free some space (`df -h '{target.parent}'`), or name a folder on another disk",
+    )
 
 
 def _damaged(file: Path, said: str) -> QwellError:

@@ -175,7 +175,7 @@ def _repo_name(repo: str) -> str:
 def at_path(path: Path, origin: Origin, *, name: str = "") -> Located:
     """What lies at a path. Raises QwellError with the fault that fits what is found there."""
     if not path.exists():
-        raise _absent(path)
+        raise _dangling([path]) if path.is_symlink() else _absent(path)
     if path.is_dir():
         return _in_directory(path, origin, name)
     start = first_bytes(path)
@@ -198,6 +198,8 @@ def _in_directory(path: Path, origin: Origin, name: str) -> Located:
     names = _listing(path)
     if not names:
         raise _empty(path)
+    if dangling := [path / n for n in names if _is_of_model(n) and not (path / n).exists()]:
+        raise _dangling(dangling)
     if "config.json" in names or any(n.endswith(".safetensors") for n in names):
         return Located(path, "directory", origin, name)
     whole = [n for n in names if n.endswith((".gguf", pack.SUFFIX))]
@@ -211,6 +213,23 @@ def _in_directory(path: Path, origin: Origin, name: str) -> Located:
             fix=f"choose one: `--model '{path.absolute() / whole[0]}'`",
         )
     raise _nothing_known(path, names)
+
+
+def _is_of_model(name: str) -> bool:
+    return name.endswith((".gguf", pack.SUFFIX, ".safetensors", ".json"))
+
+
+def _dangling(links: list[Path]) -> QwellError:
+    """A hub's cache links each name to a blob elsewhere in it: often only half of it is mounted."""
+    folder = links[0].absolute().parent
+    return QwellError(
+        "model-path-missing",
+        found=f"{folder}: {_shown([link.name for link in links])} link to what is not there "
+        f"({links[0].name} to {links[0].readlink()})",
+        expected="files, or links whose targets can be seen from here, too",
+        fix="mount the whole hub folder and name the snapshot within it, or copy the files that "
+        f"the links stand for: `cp -rL '{folder}' /path/to/model` where they can be seen",
+    )
 
 
 def _listing(path: Path) -> list[str]:
