@@ -108,6 +108,7 @@ def test_deaths_count_while_they_are_fresh(
         (5, None, "fail"),
         (2, "200000 100000", "pass"),
         (3, "200000 100000", "fail"),
+        (2, "50000 100000", "skip"),
     ],
 )
 def test_threads_against_what_may_be_used(

@@ -152,7 +152,9 @@ def threads(system: System) -> Outcome:
     """No more compute threads than CPUs that may be used."""
     n, usable = _threads(system), _usable(system)
     facts: Facts = {"threads": n, "cpus": round(usable, 2)}
-    if n > max(1, usable):
+    if usable < 1:
+        return skipped("too little for one thread: see container.cpu_throttling", **facts)
+    if n > usable:
         return failed("more threads than CPUs", "threads against cpu.max", **facts)
     return passed("threads against cpu.max", **facts)
 

@@ -274,7 +274,7 @@ def worked_case(patient: Patient) -> Iterator[Effect]:
         yield Effect(
             proof=f"./model holds {list((work / 'model').iterdir())}",
             trouble=lambda: look() or patient.trouble(),
-            clue="./model",
+            clue="total 0",
             log=lambda: f"{look()}\n$ ls -la ./model\ntotal 0\n\n{said}",
             by_hand=absolute_path,
         )

@@ -404,7 +404,7 @@ def little_time(patient: Patient) -> Iterator[Effect]:
 
         def trouble() -> str:
             took = patient.chat(max_tokens=16).total_s
-            return f"{took:.1f} s instead of {usual:.1f} s" if took > 2.5 * usual else ""
+            return f"{took:.1f} s instead of {usual:.1f} s" if took > 1.5 * usual else ""
 
         yield Effect(
             proof=f"{group.folder}: {group.read('cpu.stat').split()[:4]}",
