@@ -21,7 +21,8 @@ from qwell.bench.sampling import sampling_cost
 PROMPT = "Tell me a long story about a dragon who lives in a mountain and reads books every day."
 DECODED = 128  # tokens decoded in a round
 PREFILLED = 512  # tokens of the long prompt
-BATCHES = (1, 4, 8)
+BATCHES = (1, 2, 4, 8)
+N_CTX = 8192  # of each slot; memory becomes resident as it is used
 _BATCH_STEPS = 32
 
 
@@ -53,9 +54,9 @@ class OwnEngine:
 
         self._native = _native
         start = time.perf_counter()
-        self.model = _native.Model(str(pack), 4096, max(BATCHES), n_threads)
+        self.model = _native.Model(str(pack), N_CTX, max(BATCHES), n_threads)
         self.load_s = time.perf_counter() - start
-        self._text = text = Text.from_meta(read_pack(pack).meta)
+        self.text = text = Text.from_meta(read_pack(pack).meta)
         self._prompt = text.tokenizer.encode(PROMPT)[:26]
         self._long = long_prompt(self.model.n_vocab)
 
@@ -69,20 +70,24 @@ class OwnEngine:
         for n in BATCHES:
             samples.batch.setdefault(str(n), []).append(self._together(n))
 
+    def tokens(self, n: int) -> list[int]:
+        """The beginning of the long prompt, n tokens."""
+        return self._long[:n]
+
     def decode(self, n: int) -> float:
         """Tokens per second of n greedy tokens after the short prompt."""
-        token = int(self._forward(self._prompt, 0, 0).argmax())
+        token = int(self.forward(self._prompt, 0, 0).argmax())
         start = time.perf_counter()
         for i in range(n):
-            token = int(self._forward([token], 0, len(self._prompt) + i).argmax())
+            token = int(self.forward([token], 0, len(self._prompt) + i).argmax())
         return n / (time.perf_counter() - start)
 
     def phases(self) -> dict[str, tuple[float, float]]:
         """Milliseconds a decoded token in each phase, and how much of them one thread waits."""
-        self._forward(self._prompt, 0, 0)
+        self.forward(self._prompt, 0, 0)
         before = self.model.phases
         for i in range(DECODED):
-            self._forward(self._prompt[-1:], 0, len(self._prompt) + i)
+            self.forward(self._prompt[-1:], 0, len(self._prompt) + i)
         spent = zip(self.model.phases, before, strict=True)
         return {
             name: ((total - total0) * 1e3 / DECODED, (waiting - waiting0) * 1e3 / DECODED)
@@ -92,11 +97,11 @@ class OwnEngine:
     def sampling(self) -> dict[str, float]:
         """Microseconds a token that choosing it takes; see qwell.bench.sampling."""
         return sampling_cost(
-            lambda tokens, start: self._forward(tokens, 0, start), self._text, self.model.n_vocab
+            lambda tokens, start: self.forward(tokens, 0, start), self.text, self.model.n_vocab
         )
 
     def facts(self) -> dict[str, Any]:
-        """Figures that need no rounds. rss_mb: after the rounds, with one 4,096-token slot used."""
+        """Figures that need no rounds."""
         bandwidth = self._native.read_bandwidth(self.model.n_threads)
         return {
             "isa": self.model.isa,
@@ -105,10 +110,10 @@ class OwnEngine:
             "phases_ms": self.phases(),
             "read_gb_s": bandwidth / 1e9,
             "load_s": self.load_s,
-            "rss_mb": resident_mb(),
         }
 
-    def _forward(self, tokens: Sequence[int], slot: int, start: int) -> np.ndarray[Any, Any]:
+    def forward(self, tokens: Sequence[int], slot: int, start: int) -> np.ndarray[Any, Any]:
+        """(n_vocab,): logits of the last token; the first takes position start of the slot."""
         n = len(tokens)
         logits = self.model.forward(
             np.asarray(tokens, np.int32),
@@ -122,13 +127,13 @@ class OwnEngine:
 
     def _timed(self, tokens: Sequence[int]) -> float:
         start = time.perf_counter()
-        self._forward(tokens, 0, 0).argmax()
+        self.forward(tokens, 0, 0).argmax()
         return time.perf_counter() - start
 
     def _together(self, n: int) -> float:
         """Tokens per second in total of n conversations that decode in step."""
         for slot in range(n):
-            self._forward(self._prompt, slot, 0)
+            self.forward(self._prompt, slot, 0)
         slots = np.arange(n, dtype=np.int32)
         tokens = np.full(n, self._prompt[-1], np.int32)
         start = time.perf_counter()

@@ -170,8 +170,11 @@ class Soak:
 
 
 @asynccontextmanager
-async def served(engine: str, data_dir: Path) -> AsyncIterator[tuple[str, int]]:
-    """`qwell serve` in a process of its own, ready: its address and its process id."""
+async def served(engine: str, data_dir: Path, *options: str) -> AsyncIterator[tuple[str, int]]:
+    """`qwell serve` in a process of its own, ready: its address and its process id.
+
+    options: further arguments.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -179,14 +182,15 @@ async def served(engine: str, data_dir: Path) -> AsyncIterator[tuple[str, int]]:
     environ = {**os.environ, "QWELL_DATA_DIR": str(data_dir), "QWELL_SCRIPT": SCRIPT}
     with (data_dir / "server.log").open("wb") as log:
         process = await asyncio.create_subprocess_exec(
-            *command, "--log-level", "warning", stderr=log, env=environ
+            *command, "--log-level", "warning", *options, stderr=log, env=environ
         )
     try:
         url = f"http://127.0.0.1:{port}"
         await _ready(url, process)
         yield url, process.pid
     finally:
-        process.send_signal(signal.SIGTERM)
+        if process.returncode is None:
+            process.send_signal(signal.SIGTERM)
         await process.wait()
 
 
@@ -199,7 +203,7 @@ async def _ready(url: str, process: asyncio.subprocess.Process) -> None:
                     return
             except httpx.TransportError:
                 pass  # not listening yet
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.02)
     raise RuntimeError(f"the server ended with code {process.returncode}")
 
 

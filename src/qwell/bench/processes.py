@@ -31,6 +31,11 @@ def cpu_times(pid: int) -> CpuTimes:
     return CpuTimes(int(ran) / 1e9, int(waited) / 1e9)
 
 
+def cpu_s(pid: int) -> float:
+    """Seconds of processor time that all threads of a process took so far."""
+    return sum(cpu_times(int(task.name)).ran_s for task in Path(f"/proc/{pid}/task").iterdir())
+
+
 def usage(pid: int) -> Usage:
     """Raises FileNotFoundError when there is no such process (any more)."""
     process = Path(f"/proc/{pid}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import platform
 import sys
@@ -12,6 +13,8 @@ from typing import Any
 from qwell.backends.threads import default_threads
 from qwell.bench.divergence import divergence
 from qwell.bench.engine import OwnEngine, Samples
+from qwell.bench.growth import growth
+from qwell.bench.lookup import lookup_gain
 from qwell.bench.peer_process import PEERS
 from qwell.bench.peers import Peer
 from qwell.config import Settings
@@ -49,7 +52,11 @@ def run(
     facts = engine.facts()
     machine = {"cpu": cpu_name(), "cores": os.cpu_count(), "python": platform.python_version()}
     machine |= {"isa": facts.pop("isa"), "threads": facts.pop("threads")}
-    say("comparing with float32")
+    say("a context that grows")
+    curves = growth(engine)
+    say("a real server")
+    seen = _serving(settings)
+    say("guesses, and float32")
     return {
         "machine": machine,
         "model": {"name": packed.meta["name"], "source": source.name},
@@ -57,6 +64,9 @@ def run(
         "quant_why": packed.meta.get("quant_why", ""),
         **figures,
         **facts,
+        "growth": curves,
+        "serving": seen,
+        "lookup": lookup_gain(packed.path, engine.text, n_threads),
         "sampling": engine.sampling(),
         "roofline": figures["decode_tok_s"] * facts["bytes_per_token"] / facts["read_gb_s"] / 1e9,
         "kl": _divergence(engine, source, packed.path),
@@ -77,6 +87,19 @@ def _start(source: Path, n_threads: int, python: str) -> tuple[list[Peer], list[
         except QwellError as error:
             missing.append(error.found)
     return started, missing
+
+
+def _serving(settings: Settings) -> dict[str, Any] | None:
+    """None without httpx. The server gets the same weights, quant and threads."""
+    try:
+        from qwell.bench.serving import serving
+    except ImportError:
+        return None
+    options = ["--model", settings.model, "--quant", settings.quant, "--ctx-size", "4096"]
+    options += ["--threads", str(settings.threads)]
+    if settings.cache_dir:
+        options += ["--cache-dir", settings.cache_dir]
+    return asyncio.run(serving("native", options))
 
 
 def _divergence(engine: OwnEngine, source: Path, pack: Path) -> dict[str, float] | None:

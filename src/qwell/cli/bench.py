@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from qwell import config
+from qwell.bench.growth import token_cost_ratio
 
 
 def run(args: argparse.Namespace) -> int:
@@ -17,12 +18,16 @@ def run(args: argparse.Namespace) -> int:
         result = json.loads(Path(args.figures).read_text(encoding="utf-8"))
     else:
         result = _measured(args)
-    if args.plan or args.figures:
+    if args.plan or (args.figures and not args.chart):
         from qwell.cli.bench_plan import plan, plan_lines
 
         made = plan(result, args)
         result["plan"] = asdict(made)
         print("\n".join(plan_lines(made)))
+    if args.chart:
+        from qwell.bench.chart import chart
+
+        Path(args.chart).write_text(chart(result), encoding="utf-8")
     if args.json:
         Path(args.json).write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     return 0
@@ -61,7 +66,12 @@ def report(result: dict[str, Any]) -> list[str]:
             for name, (ms, waiting) in result["phases_ms"].items()
         ),
         f"load            {result['load_s']:8.2f} s",
-        f"resident        {result['rss_mb']:8.0f} MB",
+        *_growth(result["growth"]),
+        *_served(result["serving"]),
+        *(
+            f"prompt lookup   {gain:8.2f}x on a {name} text"
+            for name, gain in result["lookup"].items()
+        ),
     ]
     if kl:
         lines.append("KL to float32   " + ", ".join(f"{k} {v:.4f}" for k, v in kl.items()))
@@ -75,6 +85,34 @@ def report(result: dict[str, Any]) -> list[str]:
         for peer in result["peers"]
     ]
     return lines + [f"not measured: {reason}" for reason in result["missing"]]
+
+
+def _growth(curves: dict[str, Any]) -> list[str]:
+    decode, read = curves["decode_ms"], curves["read_s"]
+    ratio, longest = token_cost_ratio(curves), decode[-1][0]
+    return [
+        *(f"at {n:>5} tokens {ms:8.2f} ms a token" for n, ms in decode),
+        f"cost of a token {ratio:8.2f} times as much at {longest} tokens as at {decode[0][0]}",
+        *(f"reading {n:>5}   {s:8.2f} s" for n, s in read),
+    ]
+
+
+def _served(seen: dict[str, Any] | None) -> list[str]:
+    """What a server's clients saw."""
+    if seen is None:
+        return ["a server        not measured: httpx is not installed"]
+    pause, turns, rest = seen["pause"], seen["turns"], seen["rest_ms"]
+    start, memory = seen["start_to_first_token_s"], seen["rss_mb"]
+    longest, alone = pause["longest_ms"], pause["alone_ms"]
+    return [
+        f"start           {start:8.2f} s from the command to a first token",
+        f"worker's memory {memory:8.0f} MB with 4,096 tokens of one conversation",
+        f"longest pause   {longest:8.0f} ms while another prompt is read, {alone:.0f} else",
+        f"turn 10         {turns['last_ms']:8.0f} ms to a first token",
+        f"turn 1          {turns['first_ms']:8.0f} ms to a first token",
+        f"stop, answering {rest['answering']:8.0f} ms until the processor rests",
+        f"stop, reading   {rest['reading']:8.0f} ms until the processor rests",
+    ]
 
 
 def _shares(result: dict[str, Any]) -> list[str]:
