@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,13 @@ def available_bytes(root: Path = Path("/")) -> int:
             free = int(line.split()[1]) * 1024
     limit = cgroup.memory_limit(root)
     return free if limit is None else min(free, limit - cgroup.memory_used(root))
+
+
+def give_back() -> None:
+    """Return to the kernel what was freed; C libraries other than glibc do so by themselves."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
 
 
 def default_slots(weight_bytes: int, slot_bytes: int, available: int) -> int:

@@ -6,6 +6,7 @@ the grammar is for (text/grammar.py), and nothing of sampling.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,10 +32,18 @@ class Grammars:
         self._n_vocab = n_vocab
         self._tokenizer: LLTokenizer | None = None
 
+    def prepare(self) -> None:
+        """Build the table of all tokens, which takes about a second and nobody else can run in.
+
+        Does nothing the second time, and nothing without llguidance.
+        """
+        with contextlib.suppress(ImportError):  # who asks for a grammar is told
+            self._tokenizer = self._tokenizer or self._build()
+
     def constraint(self, grammar: str) -> Constraint:
         """The beginning of an answer that follows grammar, which is Lark as llguidance reads it.
 
-        The first call takes about a second, for the table of all tokens. Raises QwellError
+        The first call prepares, unless that was done before. Raises QwellError
         invalid-request-body for a grammar that cannot be followed, python-module-missing.
         """
         try:

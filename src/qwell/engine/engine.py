@@ -114,6 +114,10 @@ class Engine:
         if sequence is not None and sequence in self._scheduler.paused:
             self._scheduler.resume(sequence)
 
+    def prepare(self) -> None:
+        """Do now, while nobody waits, what the first answer in a schema would wait for."""
+        self._grammars.prepare()
+
     def interrupt(self, request_id: str) -> bool:
         """End the running step if it works mostly for a request that will be cancelled or paused.
 

@@ -22,13 +22,14 @@ class Policy:
     """Bounds of one step, in seconds that it should take and tokens of prompts.
 
     alone       of a prompt when nobody else has work
-    shared      of prompts while others wait for their next token: what they see as a pause
+    shared      of prompts while others wait for their next token: half of the pause that they may
+                see, since no estimate is exact
     min_copied  tokens of a shared prefix below which copying it from another slot does not pay
     """
 
     alone_s: float = 1.0
     alone_tokens: int = 512
-    shared_s: float = 0.1
+    shared_s: float = 0.07
     shared_tokens: int = 512
     min_copied: int = 16
 

@@ -16,10 +16,11 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from qwell import log
+from qwell.backends.memory import give_back
 from qwell.backends.registry import import_failed
 from qwell.config import Settings
 from qwell.core import Delta, Request, event_to_dict
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from qwell.worker.loading import Loaded
 
 BEAT_S = 1.0
+IDLE_S = 3.0  # so long after the last answer nobody is likely to ask within the next second
 HELD_S = 0.03  # words come in groups of this length, which reads as a steady flow
 _INTERRUPT_EVERY_S, _MAX_INTERRUPTS = 0.005, 200
 _log = logging.getLogger(__name__)
@@ -83,6 +85,7 @@ class Worker:
         self.reports = reports
         self.commands: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         self.engine: Engine | None = None
+        self.idle: Callable[[], None] | None = None  # to be done once, when there is time
 
     def read_commands(self, fd: int) -> None:
         """Until end of file, which means that the parent is gone. Also while a step runs."""
@@ -118,6 +121,7 @@ class Worker:
 
     def serve(self, engine: Engine) -> None:
         """Step while there is work, sleep while there is none, return on shutdown."""
+        self.idle = engine.prepare
         while True:
             for command in self._arrived(wait=not engine.has_work):
                 match command["op"]:
@@ -134,11 +138,21 @@ class Worker:
             if engine.has_work:
                 self.reports.events(engine.step())
 
+    def _next(self) -> dict[str, Any]:
+        """The next command. When none comes for a while, the time is used for what may come."""
+        if self.idle is not None:
+            try:
+                return self.commands.get(timeout=IDLE_S)
+            except queue.Empty:
+                self.idle()
+                self.idle = None
+        return self.commands.get()
+
     def _arrived(self, *, wait: bool) -> Iterator[dict[str, Any]]:
         """The commands that are there; with wait at least one."""
         if wait:
             self.reports.flush()
-            yield self.commands.get()
+            yield self._next()
         while not self.commands.empty():
             yield self.commands.get()
 
@@ -176,6 +190,8 @@ def main() -> int:
         _log.error("%s", error, extra={"fault": error.fault})
         reports.status("failed", error=error.to_dict())
         return 1
+    gc.collect()
+    give_back()
     gc.freeze()  # what is loaded stays: no collection between two tokens looks at it again
     worker.engine = loaded.engine
     reports.status("ready", model=loaded.model)
