@@ -5,7 +5,6 @@ Knows the files' shape, and nothing of logs or diagnosis.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -16,6 +15,9 @@ from qwell.doctor.fault import Bilingual, Fault, Harmless, Remedy, Rule, Signal,
 from qwell.doctor.finding import Status
 from qwell.doctor.read_pattern import Anchors, remember
 
+NAMED_WEIGHT = 60.0  # of the fault's own id in a line, whatever else a text says
+DENIED_WEIGHT = -5.0  # of a person who says that it is not so
+NAMED, DENIED = "named", "denied"  # findings of a text: log.<fault>.named
 REPORTED = "reported."  # a finding by which a running server names the fault itself
 REPORTED_WEIGHT = 6.0
 PASS_WEIGHT, WARN_WEIGHT, FAIL_WEIGHT = -4.0, 2.5, 5.0  # of a fault's own check, in log-odds
@@ -51,6 +53,18 @@ class Catalogue:
         """Of concepts."""
         for patterns in self.concepts.values():
             yield from patterns
+
+    @cached_property
+    def deniable(self) -> Mapping[str, tuple[str, ...]]:
+        """Faults that a person denies with a pattern: one of a message, or of what alone tells."""
+        found: dict[str, tuple[str, ...]] = {}
+        for fault in self.faults.values():
+            lone = [rule.concepts[0] for rule in fault.rules if len(rule.concepts) == 1]
+            words = [p for name in lone for p in self.concepts.get(name, ())]
+            said = [p for s in fault.signatures if s.weight > 0 for p in s.patterns]
+            for pattern in (*said, *words):
+                found[pattern] = (*found.get(pattern, ()), fault.id)
+        return found
 
     def find(self, name: str) -> Fault | None:
         """The fault of this id or alias."""
@@ -107,18 +121,15 @@ def _bilingual(entry: Mapping[str, str]) -> Bilingual:
 
 
 def _signatures(entry: Mapping[str, Any]) -> tuple[Signature, ...]:
-    """Those of the entry, and the id itself, as this program prints it."""
-    name = re.escape(entry["id"])
-    said = [
-        rf"(?:^|\s)error: {name}$",
-        rf"/faults/{name}(?![\w-])",
-        rf"""['"](?:fault|code)['"]: ?['"]{name}['"]""",
-    ]
-    printed = {"any": said, "weight": 6.0}
-    known = enumerate([*entry.get("signature", ()), printed], 1)
-    return tuple(
-        Signature(f"log.{entry['id']}.{number}", tuple(one["any"]), one["weight"])
-        for number, one in known
+    """Those of the entry, and two without a pattern: the id itself, and what a person denies."""
+    known = enumerate(entry.get("signature", ()), 1)
+    return (
+        *(
+            Signature(f"log.{entry['id']}.{number}", tuple(one["any"]), one["weight"])
+            for number, one in known
+        ),
+        Signature(f"log.{entry['id']}.{NAMED}", (), NAMED_WEIGHT),
+        Signature(f"log.{entry['id']}.{DENIED}", (), DENIED_WEIGHT),
     )
 
 

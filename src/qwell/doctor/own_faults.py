@@ -81,5 +81,7 @@ _SPECIFIC = frozenset(
 
 def _add(diagnosis: Diagnosis, finding: Finding) -> None:
     source = finding.evidence[0].source if finding.evidence else finding.check
-    diagnosis.proofs.append(Proof(0, finding.because, source, 1.0))
-    diagnosis.facts.update(finding.facts())
+    facts = finding.facts()
+    line = int(source[4:]) if source.startswith("log:") else 0
+    diagnosis.proofs.append(Proof(line, str(facts.get("text", finding.because)), source, 1.0))
+    diagnosis.facts.update({key: value for key, value in facts.items() if key != "text"})

@@ -7,16 +7,22 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 
-from qwell.doctor.catalogue import Catalogue, load
+from qwell.doctor.catalogue import DENIED, NAMED, Catalogue, load
 from qwell.doctor.fault import Fault, Harmless, Signature
-from qwell.doctor.finding import Evidence, Finding, Status
-from qwell.doctor.read_lines import TELLING, Line, split
+from qwell.doctor.finding import Evidence, Finding, Layer, Status
+from qwell.doctor.line import Line
+from qwell.doctor.read_denied import denies, without_denied
+from qwell.doctor.read_lines import TELLING, split_all
+from qwell.doctor.read_listing import with_empty_folders
+from qwell.doctor.read_named import named_in
 from qwell.doctor.read_pattern import Anchors, anchors, compiled
+from qwell.doctor.read_rest import lines_with_messages
 from qwell.doctor.redact import Redactor
 
+MOST_DENIALS = 40  # lines in which a person says what is not so
 MOST_TRIES = 60  # lines on which one pattern is tried
 LONGEST_PROSE = 1500  # characters
 LONGEST_GIST, LONGEST_TOLD = 3000, 400  # characters of a log, and of one of its lines
@@ -83,7 +89,12 @@ class _Index:
 def read(text: str, catalogue: Catalogue | None = None) -> Reading:
     """Findings in the text: ``log.<fault>.<n>`` (fail) and ``harmless.<id>`` (pass)."""
     catalogue = catalogue or load()
-    lines = split(text)
+    read_fully, rest = split_all(text)
+    more = lines_with_messages(rest, catalogue, _WORKED)
+    lines = sorted([*read_fully, *more], key=lambda line: line.number)
+    lines = list(with_empty_folders(lines))
+    said = "\n".join(line.text for line in lines if line.is_prose)[:LONGEST_PROSE]
+    lines, denied = _without_denied(lines, catalogue)
     index = _Index(lines)
     redactor = Redactor()
     possible = index.possible(catalogue.anchors_in_logs)
@@ -98,13 +109,15 @@ def read(text: str, catalogue: Catalogue | None = None) -> Reading:
             finding = _find(fault, signature, index, innocent, redactor)
             if finding:
                 findings.append(finding)
+    findings += _denied(denied, findings, redactor)
+    findings += _named(lines, redactor)
     noise = {line.number for _, line in harmless} - set(_cited(findings, catalogue))
     telling = _telling(_without(noise, lines))
     prose = "\n".join(line.text for line in lines if line.is_prose)[:LONGEST_PROSE]
     return Reading(
         tuple(findings),
         prose,
-        redactor.redact(prose.strip().partition("\n")[0][:200]),
+        redactor.redact(said.strip().partition("\n")[0][:200]),
         f"{prose}\n{telling}",
         "\n".join(line.text for line in lines[:60])[:6000],
         any(not line.is_prose for line in lines),
@@ -126,6 +139,48 @@ def _without(noise: set[int], lines: list[Line]) -> list[Line]:
     others = [line for line in lines if line.number not in noise]
     has_trouble = any(TELLING.search(line.text) for line in others if not line.is_prose)
     return others if has_trouble else lines
+
+
+def _without_denied(lines: list[Line], catalogue: Catalogue) -> tuple[list[Line], dict[str, Line]]:
+    """Lines without what a person denies, and which faults that is about."""
+    said = [line for line in lines if line.is_prose and denies(line.text)][:MOST_DENIALS]
+    if not said:
+        return lines, {}
+    prose = "\n".join(line.text for line in said).lower()
+    possible = catalogue.anchors_in_logs.possible(prose) | catalogue.anchors_in_words.possible(
+        prose
+    )
+    patterns = {p: faults for p, faults in catalogue.deniable.items() if p in possible}
+    shorter: dict[int, Line] = {}
+    denied: dict[str, Line] = {}
+    for line in said:
+        text, faults = without_denied(line.text, patterns)
+        shorter[line.number] = replace(line, text=text)
+        denied.update(dict.fromkeys(faults, line))
+    return [shorter.get(line.number, line) for line in lines], denied
+
+
+def _named(lines: list[Line], redactor: Redactor) -> Iterator[Finding]:
+    """Faults that lines name by their id: once each, where they do so first."""
+    seen: set[str] = set()
+    for line in lines:
+        for fault in named_in(line.text):
+            if fault not in seen:
+                seen.add(fault)
+                facts = {**_facts_of(line.text), "fault": fault}
+                yield _found(f"log.{fault}.{NAMED}", "api", line, facts, redactor)
+
+
+def _denied(
+    denied: Mapping[str, Line], findings: Iterable[Finding], redactor: Redactor
+) -> list[Finding]:
+    """What a person says is not so speaks against it, unless a line shows it."""
+    shown = {finding.check.split(".")[1] for finding in findings}
+    return [
+        _found(f"log.{fault}.{DENIED}", "api", line, {}, redactor)
+        for fault, line in sorted(denied.items(), key=lambda item: item[0])
+        if fault not in shown
+    ]
 
 
 def _telling(lines: list[Line]) -> str:
@@ -186,12 +241,18 @@ def _facts_of(text: str) -> dict[str, str]:
 def _finding(
     fault: Fault, signature: Signature, line: Line, facts: dict[str, str], redactor: Redactor
 ) -> Finding:
+    return _found(signature.id, fault.layer, line, facts, redactor)
+
+
+def _found(
+    check: str, layer: Layer, line: Line, facts: Mapping[str, str], redactor: Redactor
+) -> Finding:
     source = f"log:{line.number}"
     evidence = [Evidence("text", redactor.redact(line.text.strip()[:400]), source)]
     evidence += [Evidence(key, value, source) for key, value in facts.items()]
     if line.container:
         evidence.append(Evidence("container", line.container, source))
-    return Finding(signature.id, fault.layer, Status.FAIL, tuple(evidence))
+    return Finding(check, layer, Status.FAIL, tuple(evidence))
 
 
 def _harmless_hits(

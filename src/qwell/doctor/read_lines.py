@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 
-LONGEST_TEXT = 2_000_000  # characters; of a longer text the beginning and the end are read
-MOST_LINES = 1_500  # different ones
+from qwell.doctor.line import Line
+from qwell.doctor.read_access import without_target
+
+MOST_LINES = 1_500  # different ones that are read word by word
 LONGEST_LINE = 1_200
 _REPEATED = str.maketrans("", "", "0123456789")
+_MADE_NAME = re.compile(r"(?<![^\W_])(?=[^\W\d_]*\d)[\w\-]{6,}")  # of requests, containers, users
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\][^\x07\x1b]{0,200}(?:\x07|\x1b\\)|\r")
 _PREFIX = re.compile(
     r"""^\s*(?:
@@ -46,31 +50,52 @@ _CJK = re.compile(r"[\u4e00-\u9fff]")
 _SENTENCE = re.compile(r"[A-Za-z']+[ ,;]+[A-Za-z']+[ ,;]+[A-Za-z']+")
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
-    """number counts from 1 in the text as it was given; container is '' where unknown."""
-
-    number: int
-    text: str
-    container: str = ""
-    is_prose: bool = False
-
-
 def split(text: str) -> list[Line]:
-    """Different lines in their order. Of lines that differ in digits only the first is kept."""
+    """Different lines in their order; of very many those that tell most."""
+    return split_all(text)[0]
+
+
+def split_all(text: str) -> tuple[list[Line], dict[int, str]]:
+    """The lines of `split`, and by number the different ones for which there was no room.
+
+    Of lines that differ in digits only the first is kept; where very many are left, of those that
+    differ in names of things, too.
+    """
     if "\x1b" in text or "\r" in text:
         text = _ANSI.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
-    kept: dict[str, int] = {}
-    lines = _bounded(text)
-    for number, raw in lines:
-        if raw:
-            kept.setdefault(raw[:200].translate(_REPEATED), number)
-    by_number = dict(lines)
-    numbers = sorted(kept.values())
-    if len(numbers) > MOST_LINES:
-        numbers = _most_telling(numbers, by_number)
-    found = [line for number in numbers if (line := _line(number, by_number[number])) is not None]
-    return _without_logs_in_words(found)
+    different = _different(text)
+    if len(different) > MOST_LINES:
+        different = _without_ids(different)
+    chosen = _most_telling(different)
+    found = [line for n, raw in chosen.items() if (line := line_of(n, raw)) is not None]
+    rest = (
+        {}
+        if len(chosen) == len(different)
+        else {n: raw for n, raw in different.items() if n not in chosen}
+    )
+    return _without_logs_in_words(found), rest
+
+
+def _different(text: str) -> dict[int, str]:
+    """The first of lines that differ in digits only, by number; one after the other."""
+    kept: dict[str, tuple[int, str]] = {}
+    number, start, end = 0, 0, -1
+    while end < len(text):
+        number, start = number + 1, end + 1
+        end = text.find("\n", start)
+        end = end if end >= 0 else len(text)
+        if end > start:
+            raw = text[start : min(end, start + LONGEST_LINE)]
+            kept.setdefault(raw.translate(_REPEATED), (number, raw))
+    return dict(kept.values())
+
+
+def _without_ids(different: Mapping[int, str]) -> dict[int, str]:
+    """The first of lines that differ in digits and in names made of them only."""
+    kept: dict[str, tuple[int, str]] = {}
+    for number, raw in different.items():
+        kept.setdefault(_MADE_NAME.sub("", raw).translate(_REPEATED), (number, raw))
+    return dict(kept.values())
 
 
 def _without_logs_in_words(lines: list[Line]) -> list[Line]:
@@ -88,31 +113,30 @@ def _is_surely_prose(text: str) -> bool:
     return len(_CJK.findall(text)) >= 8 or len(function_words) >= 4
 
 
-def _bounded(text: str) -> list[tuple[int, str]]:
-    """Lines with their numbers; the middle of a text that is too long is left out."""
-    if len(text) <= LONGEST_TEXT:
-        return list(enumerate(text.split("\n"), 1))
-    half = LONGEST_TEXT // 2
-    head, tail = text[:half].split("\n"), text[-half:].split("\n")
-    skipped = text.count("\n", 0, len(text) - half)
-    return [*enumerate(head, 1), *enumerate(tail, skipped + 1)]
-
-
 TELLING = re.compile(
     r"err|fail|den|refus|kill|exce|not |no |can|un|miss|time|warn|fatal|abort|illegal|\b[45]\d\d\b",
     re.IGNORECASE,
 )
 
 
-def _most_telling(numbers: list[int], text_of: dict[int, str]) -> list[int]:
+def _most_telling(different: dict[int, str]) -> dict[int, str]:
     """As many as are read: the first, the last, and of the others those with words of trouble."""
+    if len(different) <= MOST_LINES:
+        return different
     quarter = MOST_LINES // 4
+    numbers = list(different)
     head, middle, tail = numbers[:quarter], numbers[quarter:-quarter], numbers[-quarter:]
-    telling = [n for n in middle if TELLING.search(text_of[n][:200])]
-    return [*head, *telling[-2 * quarter :], *tail]
+    telling: list[int] = []
+    for number in reversed(middle):  # the last ones; where most tell, not all need a look
+        if len(telling) == 2 * quarter:
+            break
+        if TELLING.search(different[number][:200]):
+            telling.append(number)
+    return {n: different[n] for n in (*head, *reversed(telling), *tail)}
 
 
-def _line(number: int, raw: str) -> Line | None:
+def line_of(number: int, raw: str) -> Line | None:
+    """None for one that is empty but for its prefix."""
     text = raw[:LONGEST_LINE]
     prefix = _PREFIX.match(text)
     container = ""
@@ -122,7 +146,7 @@ def _line(number: int, raw: str) -> Line | None:
         text = text[prefix.end() :]
     elif is_json:
         text = _from_json(text)
-    text = text.rstrip()
+    text = without_target(text.rstrip())
     if not text.strip():
         return None
     return Line(number, text, container, not (prefix or is_json) and _is_prose(text))
@@ -138,6 +162,9 @@ def _from_json(text: str) -> str:
         return text
     words = [entry.get(key) for key in ("log", "message", "msg", "error", "err", "exception")]
     found = " ".join(str(word).strip() for word in words if word)
+    named = entry.get("fault") or entry.get("code")
+    if found and isinstance(named, str):
+        found += f" fault={named}"
     return found or text
 
 
