@@ -17,7 +17,6 @@ import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
 ROOT = Path(__file__).parents[2]
-SCRIPT = ROOT / "scripts/build_site.py"
 # of these documents the site has no page: they are read where they lie
 UNPUBLISHED = {"docs/lab/README.md", "docs/reports", "docs/walks"}
 
@@ -42,11 +41,21 @@ class References(HTMLParser):
             self.loaded.append(given["href"])
 
 
+def copy_to(folder: Path) -> list[str]:
+    """Two builds of one tree would be in each other's way. Returns the command that builds."""
+    for name in ("docs", "scripts"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("*.pyc"))
+    for file in ROOT.glob("*.md"):
+        shutil.copy(file, folder)
+    return [sys.executable, str(folder / "scripts/build_site.py")]
+
+
 @pytest.fixture(scope="module")
-def site() -> Path:
-    done = subprocess.run([sys.executable, SCRIPT], capture_output=True, text=True, check=False)
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("site")
+    done = subprocess.run(copy_to(folder), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    return ROOT / "build/site/html"
+    return folder / "build/site/html"
 
 
 @pytest.fixture(scope="module")
@@ -145,13 +154,9 @@ def test_the_search_finds_a_fault(visitor: Page, top: str, asked: str, found: st
 
 
 def test_a_link_that_leads_nowhere_fails_the_build(tmp_path: Path) -> None:
-    for name in ("docs", "scripts"):
-        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("*.pyc"))
-    for file in ROOT.glob("*.md"):
-        shutil.copy(file, tmp_path)
+    command = copy_to(tmp_path)
     with (tmp_path / "docs/start.md").open("a") as text:
         text.write("\n[gone](use.md#no-such-heading)\n")
-    command = [sys.executable, str(tmp_path / "scripts/build_site.py")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode != 0
     assert "anchor does not exist" in done.stdout + done.stderr
