@@ -53,6 +53,26 @@ async def test_a_start_settles_what_a_crash_left(tmp_path: Path) -> None:
         await keeper.close()
 
 
+async def test_a_database_that_is_lost_and_comes_back_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keeper = StoreKeeper(Settings(data_dir=str(tmp_path)))
+    await keeper.look()  # nothing is open yet, so that nothing can be lost
+    store = await keeper.get(30)
+    lost = QwellError("database-unreachable", found="gone", expected="there", fix="start it")
+
+    async def refuse() -> None:
+        raise lost
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store.database, "ping", refuse)
+        await keeper.look()
+        assert keeper.error is lost
+    await keeper.look()
+    assert keeper.error is None
+    await keeper.close()
+
+
 async def test_a_refusal_is_believed_for_a_while_and_then_tried_again(tmp_path: Path) -> None:
     file = tmp_path / "qwell.db"
     file.write_bytes(b"no database" * 1000)

@@ -1,0 +1,53 @@
+"""What is done first when time may be short, and what wrong fixes amount to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from qwell.doctor.fault import Bilingual, Remedy
+from qwell.lab import leftovers, wrong_fixes
+from qwell.lab.case import Case, Effect
+from qwell.lab.patient import Patient
+from qwell.lab.run import _firsts_and_others, run_lab
+from qwell.lab.wrong_fixes import TOGETHER
+
+
+def nothing(_patient: Patient) -> Iterator[Effect]:
+    yield Effect("", str)
+
+
+def test_the_first_variant_of_each_fault_comes_first() -> None:
+    cases = [Case(*name, nothing) for name in (("a", "1"), ("a", "2"), ("b", "1"), ("a", "3"))]
+    firsts, others = _firsts_and_others(cases)
+    assert [case.name for case in firsts] == ["a/1", "b/1"]
+    assert [case.name for case in others] == ["a/2", "a/3"]
+
+
+def test_what_is_not_reached_in_time_counts_as_skipped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leftovers, "HOME", tmp_path)
+    lines: list[str] = []
+    outcome = run_lab([Case("disk-full", "any", nothing)], minutes=-1, watch=lines.append)
+    assert outcome.results[0].skipped
+    assert outcome.to_dict()["summary"]["skipped"] == 1
+    assert lines[0].startswith("----")
+
+
+def test_wrong_fixes_are_tried_together_when_time_is_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(wrong_fixes, "ACTIONS", {})
+    remedies = [Remedy(f"wrong-{n}", "auto", Bilingual("", ""), action="") for n in range(3)]
+    tried: list[str] = []
+
+    def try_one(remedy: Remedy) -> str:
+        tried.append(remedy.id)
+        return "undone"
+
+    found = wrong_fixes._in_time(remedies, try_one, budget_s=0.0)
+    assert tried == [TOGETHER]
+    assert found == {remedy.id: "undone" for remedy in remedies}
