@@ -153,7 +153,8 @@ def threads(system: System) -> Outcome:
     n, usable = _threads(system), _usable(system)
     facts: Facts = {"threads": n, "cpus": round(usable, 2)}
     if usable < 1:
-        return skipped("too little for one thread: see container.cpu_throttling", **facts)
+        why = "too little for one thread: see container.cpu_throttling"
+        return skipped(why, "threads against cpu.max", **facts)
     if n > usable:
         return failed("more threads than CPUs", "threads against cpu.max", **facts)
     return passed("threads against cpu.max", **facts)
