@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from qwell import config
-from qwell.bench.growth import token_cost_ratio
 
 
 def run(args: argparse.Namespace) -> int:
@@ -89,6 +88,8 @@ def report(result: dict[str, Any]) -> list[str]:
 
 def _growth(curves: dict[str, Any]) -> list[str]:
     decode, read = curves["decode_ms"], curves["read_s"]
+    from qwell.bench.growth import token_cost_ratio
+
     ratio, longest = token_cost_ratio(curves), decode[-1][0]
     return [
         *(f"at {n:>5} tokens {ms:8.2f} ms a token" for n, ms in decode),
