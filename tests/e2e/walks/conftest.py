@@ -96,7 +96,7 @@ class Walk:
         expect(card.locator(".fault-id")).to_have_text(fault, timeout=TURN_MS)
 
     def expect_fixed(self) -> None:
-        end = self.panel.locator(".end.fixed").last
+        end = self.panel.locator(".dialogue .end.fixed").last
         expect(end).to_contain_text(WORDS["fixed"][self.language], timeout=TURN_MS)
         end.scroll_into_view_if_needed()
 

@@ -41,7 +41,7 @@ def test_a_stream_that_is_compressed(
     walk.open_panel()
     walk.say(
         "nginx 开了 gzip 压缩之后，流式回答最后才一下子全出来",
-        "Since nginx compresses with gzip the streamed answer comes in one piece at the end",
+        "Since gzip compression is on in nginx, server-sent events stop working",
     )
     walk.expect_diagnosis("gzip-buffers-stream")
     walk.show(walk.panel.locator(".diagnosis-card").last)
