@@ -129,7 +129,10 @@ def why(quant: Quant, parts: list[Part]) -> str:
     kinds = _body_kinds(parts)
     total = sum(n for _, n in kinds)
     mix = ", ".join(f"{n / total:.0%} {kind}" for kind, n in kinds)
-    read = sum(s.n_bytes for part in parts for s in part.specs if s.kind not in _NOT_STREAMED)
+    specs = [spec for part in parts for spec in part.specs]
+    looked_up = "embd.hi" if any(spec.name == "head.hi" for spec in specs) else ""
+    streamed = (s for s in specs if s.kind not in _NOT_STREAMED and s.name != looked_up)
+    read = sum(spec.n_bytes for spec in streamed)
     reason = (
         "auto: each matrix in the smallest kind that keeps the source's quality"
         if quant == "auto"
