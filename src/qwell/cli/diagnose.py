@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from qwell.cli.doctor import system_of
-from qwell.cli.given_text import given_text
+from qwell.cli.given_text import Given, given_text
 from qwell.cli.language import preferred, writes_utf8
 from qwell.doctor.finding import Finding
 from qwell.errors import QwellError
@@ -18,8 +18,9 @@ def run(options: argparse.Namespace) -> int:
     """Prints the verdict. Exit code 0, whatever it is."""
     from qwell.doctor.diagnose import diagnose_text
 
-    text, found = _bundle(options.file) or (_text(options.file), ())
-    verdict = diagnose_text(text, (*found, *_live(options)) if options.live else found)
+    given, found = _bundle(options.file) or (_given(options.file), ())
+    live = (*found, *_live(options)) if options.live else found
+    verdict = diagnose_text(given.text, live, unread=given.unread)
     if options.json:
         print(json.dumps(verdict.to_dict(), ensure_ascii=not writes_utf8(), indent=2))
         return 0
@@ -30,7 +31,7 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _bundle(name: str) -> tuple[str, Sequence[Finding]] | None:
+def _bundle(name: str) -> tuple[Given, Sequence[Finding]] | None:
     """Log and findings of a file that `qwell bundle` wrote; None for any other."""
     path = Path(name)
     if path.suffix != ".json" or not path.is_file():
@@ -41,10 +42,10 @@ def _bundle(name: str) -> tuple[str, Sequence[Finding]] | None:
         bundle = read_bundle(path)
     except QwellError:  # a log of another program in JSON
         return None
-    return "\n".join(map(str, bundle.content.get("log", ()))), bundle.findings
+    return Given("\n".join(map(str, bundle.content.get("log", ())))), bundle.findings
 
 
-def _text(name: str) -> str:
+def _given(name: str) -> Given:
     return given_text(
         name,
         expected="a file with a symptom, a log, or both, or a bundle; - for standard input",

@@ -151,7 +151,7 @@ def _text(name: str) -> str:
         name,
         expected="a file with a symptom, a log, or both; - for standard input",
         fix="docker logs CONTAINER > log.txt 2>&1; qwell support log.txt",
-    )
+    ).text
 
 
 def _line(prompt: str) -> str | None:

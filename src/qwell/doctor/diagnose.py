@@ -84,6 +84,7 @@ class Verdict:
     receipt: Mapping[str, int] = field(default_factory=dict)
     ms: float = 0.0
     language: Language = "en"  # of the text, for reasons given in one language only
+    unread: int = 0  # bytes of the text that were left out: without them nothing is healthy
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready, as in `diagnose --json`."""
@@ -100,8 +101,11 @@ _TELL_MORE = Bilingual(
 )
 
 
-def diagnose_text(text: str, live: Iterable[Finding] = ()) -> Verdict:
-    """The verdict on a symptom, a log, or both. Findings of live checks join when given."""
+def diagnose_text(text: str, live: Iterable[Finding] = (), *, unread: int = 0) -> Verdict:
+    """The verdict on a symptom, a log, or both. Findings of live checks join when given.
+
+    unread: bytes that were too many to be given.
+    """
     started = time.perf_counter()
     reading = read(text)
     live = tuple(live)
@@ -110,8 +114,11 @@ def diagnose_text(text: str, live: Iterable[Finding] = ()) -> Verdict:
     _add_words(candidates, reading, words)
     _add_own(candidates, reading)
     verdict = _decide(candidates, words, reading)
+    is_partial = verdict.verdict == "healthy" and unread > 0
     return replace(
         verdict,
+        verdict="unknown" if is_partial else verdict.verdict,
+        unread=unread,
         receipt=reading.receipt,
         ms=(time.perf_counter() - started) * 1000,
         language="zh" if is_chinese(reading.prose) else "en",

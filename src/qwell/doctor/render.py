@@ -32,6 +32,10 @@ _WORDS_OF: dict[str, Bilingual] = {
     "next": Bilingual("下一步", "Next"),
     "verify": Bilingual("验证", "Verify"),
     "harmless": Bilingual("无害的消息", "Harmless messages"),
+    "unread": Bilingual(
+        "没有读的部分（中间的字节数；请把它拆开再试）",
+        "Not read (bytes in the middle; give them in parts)",
+    ),
     "possible": Bilingual("可能是", "It may be"),
     "see": Bilingual("现象", "What you see"),
     "how": Bilingual("如何判断", "How we know"),
@@ -77,6 +81,7 @@ def verdict_to_dict(verdict: Verdict, port: str = "") -> dict[str, Any]:
         "ms": round(verdict.ms, 1),
         "harmless": list(verdict.harmless),
         "redacted": dict(verdict.receipt),
+        "unread": verdict.unread,
     }
 
 
@@ -149,6 +154,8 @@ def verdict_to_text(verdict: Verdict, language: Language, harmless: tuple[Harmle
     lines: list[str] = []
     if verdict.verdict != "fault":
         lines.append(word(verdict.verdict, language))
+    if verdict.unread:
+        lines.append(f"{word('unread', language)}: {verdict.unread}")
     for which, diagnosis in enumerate(verdict.diagnoses):
         if which == 0 and verdict.verdict == "fault":
             lines += _first_to_lines(diagnosis, language)
