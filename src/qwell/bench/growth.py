@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from statistics import median
-from typing import Any
 
 from qwell.bench.engine import OwnEngine, resident_mb
 
@@ -49,9 +48,3 @@ def _decode_ms(engine: OwnEngine, context: int) -> float:
         engine.forward(engine.tokens(1), 0, context + i)
         times.append(time.perf_counter() - began)
     return median(times) * 1e3
-
-
-def token_cost_ratio(curves: dict[str, Any]) -> float:
-    """What a token costs at the longest context, against the shortest."""
-    decode = curves["decode_ms"]
-    return float(decode[-1][1] / decode[0][1])

@@ -88,9 +88,8 @@ def report(result: dict[str, Any]) -> list[str]:
 
 def _growth(curves: dict[str, Any]) -> list[str]:
     decode, read = curves["decode_ms"], curves["read_s"]
-    from qwell.bench.growth import token_cost_ratio
 
-    ratio, longest = token_cost_ratio(curves), decode[-1][0]
+    ratio, longest = decode[-1][1] / decode[0][1], decode[-1][0]
     return [
         *(f"at {n:>5} tokens {ms:8.2f} ms a token" for n, ms in decode),
         f"cost of a token {ratio:8.2f} times as much at {longest} tokens as at {decode[0][0]}",
