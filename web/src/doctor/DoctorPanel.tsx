@@ -54,7 +54,7 @@ export default function DoctorPanel({ opening }: { opening: Opening }): JSX.Elem
               !selfTest.aid && <Start onSay={(text) => say({ text })} onOpen={control.open} />
             )}
             {selfTest.aid && <FirstAidCard aid={selfTest.aid} isKept={draft !== ""} />}
-            {selfTest.isBack && !selfTest.aid && (
+            {selfTest.isBack && !selfTest.aid && (!hasCase || control.failure !== null) && (
               <Back
                 onGoOn={() => {
                   selfTest.forgive();
