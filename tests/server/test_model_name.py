@@ -47,7 +47,7 @@ async def test_the_name_is_looked_at_when_the_model_is_there(
     assert refused.value.code == "model_not_found"
 
 
-@pytest.mark.parametrize("asked", ["qwell", "tiny-qwen"])
+@pytest.mark.parametrize("asked", ["qwell", "tiny-qwen", "Qwen/Tiny-Qwen"])
 @pytest.mark.usefixtures("unloaded")
 async def test_the_right_name_waits_and_is_answered(openai_client: Any, asked: str) -> None:
     async with openai_client() as client:

@@ -441,9 +441,21 @@ def bodies(frames: bytes) -> list[Any]:
 
 
 async def test_an_unreadable_body_has_openais_error_shape(client: httpx.AsyncClient) -> None:
-    response = await client.post("/v1/chat/completions", content=b"{")
+    headers = {"Content-Type": "application/json"}
+    response = await client.post("/v1/chat/completions", content=b"{", headers=headers)
     assert response.status_code == 400
-    assert response.json()["error"]["type"] == "invalid_request_error"
+    error = response.json()["error"]
+    assert (error["type"], error["param"]) == ("invalid_request_error", "body")
+    assert "property name" in error["message"]
+    assert "at character 1" in error["message"]
+
+
+async def test_a_body_that_is_not_announced_as_json_is_told_so(client: httpx.AsyncClient) -> None:
+    body = b'{"model": "qwell", "messages": []}'
+    headers = {"Content-Type": "text/plain"}
+    response = await client.post("/v1/chat/completions", content=body, headers=headers)
+    assert response.status_code == 400
+    assert "Content-Type: application/json" in response.json()["error"]["message"]
 
 
 async def test_an_unknown_route_has_openais_error_shape(client: httpx.AsyncClient) -> None:

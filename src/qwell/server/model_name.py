@@ -23,11 +23,16 @@ def check_model(request: Request, asked: str) -> None:
     """
     served: Mapping[str, Any] = status_of(request).model
     name = str(served.get("name", ""))
-    aliases = {name.lower(), name.lower().rpartition("/")[2], "qwell"}
-    if name and asked.lower() not in aliases:
+    is_served = asked.lower() == "qwell" or _without_owner(asked) == _without_owner(name)
+    if name and not is_served:
         raise QwellError(
             "model-name-unknown",
             found=f"a request for model {asked!r}",
             expected=f"{name!r}, the model that is served",
             fix=f'send "model": "{name}"; GET /v1/models lists it',
         )
+
+
+def _without_owner(name: str) -> str:
+    """Clients are often set to the name of a hub: ``Qwen/Qwen2.5-0.5B-Instruct``."""
+    return name.lower().rpartition("/")[2]

@@ -142,7 +142,9 @@ SocketFrame = Annotated[ChatFrame | ResumeFrame | StopFrame | PingFrame, Field(d
 
 
 def first_wrong(errors: Sequence[Any]) -> str:
-    """The path of the wrong field that says most, e.g. ``messages.0.role``."""
+    """The path of the wrong field that says most, e.g. ``messages.0.role``; "body" for all."""
+    if _telling(errors)["type"] == "json_invalid":
+        return "body"
     *parents, last = [part for part in _telling(errors)["loc"] if part != "body"] or ["body"]
     return ".".join(str(part) for part in [*filter(_is_in_json, parents), last])
 
@@ -160,6 +162,14 @@ def _is_in_json(part: str | int) -> bool:
 def invalid_body(errors: Sequence[Any]) -> QwellError:
     """What is wrong with a body, named by its path."""
     first, where = _telling(errors), first_wrong(errors)
+    reason = _no_object(first)
+    if reason is not None:
+        return QwellError(
+            "invalid-request-body",
+            found=f"the body is no JSON object: {reason}",
+            expected="a JSON body as described at /docs",
+            fix="send a JSON object, with the header Content-Type: application/json",
+        )
     more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
     if first["type"] == "extra_forbidden":
         return QwellError(
@@ -174,6 +184,15 @@ def invalid_body(errors: Sequence[Any]) -> QwellError:
         expected="a JSON body as described at /docs",
         fix=f"correct {where} and send the request again",
     )
+
+
+def _no_object(error: Any) -> str | None:
+    """Why the body as a whole cannot be read; None where a field of it is wrong."""
+    if error["type"] == "json_invalid":
+        return f"{error.get('ctx', {}).get('error', 'not JSON')} at character {error['loc'][-1]}"
+    if tuple(error["loc"]) == ("body",) and isinstance(error.get("input"), str | bytes):
+        return "it is read as text"
+    return None
 
 
 def from_validation(error: ValidationError) -> QwellError:
