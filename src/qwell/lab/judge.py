@@ -116,6 +116,7 @@ class Judge:
     def _cure(self, effect: Effect, case: Case, patient: Patient, result: Result) -> None:
         result.fixed = self._by_itself(effect, case, patient, result)
         if not result.fixed and effect.by_hand is not None:
+            self._tell("treated", _commands_by_hand(case.fault))
             effect.by_hand()
             result.remedy = result.remedy or "manual"
             result.fixed = True
@@ -153,6 +154,12 @@ class Judge:
         result.verified = not still
         if still:
             result.said += f" after the cure: {still}"
+
+
+def _commands_by_hand(fault: str) -> str:
+    """What the catalogue tells a person to do."""
+    remedies = [r for r in find_fault(fault).remedies if r.safety == "manual"]
+    return "\n  ".join(command for remedy in remedies for command in remedy.commands)
 
 
 def _for_long(trouble: Callable[[], str]) -> str:
