@@ -23,16 +23,20 @@ _FILLER_EN = (
     r"|like|reading|currently|already|being|actually|really|anything|output|entry|kernel|journal"
     r"|dmesg|is|was))*\W*"
 )
+# no question ("是不是", "有没有"), and nothing that cannot be done ("could not resolve")
 _NO_ZH = (
-    r"(?:并?没有?|并未|未见|未曾|未|并?不是|并非|并不|不存在|看不到|看不见|查不到|不再|排除了?)"
+    r"(?:(?<!有)并?没有?|并未|未见|未曾|未|(?<!是)并?不是|并非|并不|不存在|看不到|看不见|查不到|不再"
+    r"|排除了?)"
 )
+_IS_NOT = r"\b(?:(?:is|are|was|were|been)\s+(?:not|never)\b|(?:is|are|was|were)n['\u2019]t\b)"
 _NO_EN = (
-    r"(?:\b(?:no|not|never|none|without|neither|nor|zero|ruled\s+out|cannot\s+(?:see|find)|excluded)\b"
-    r"|n['\u2019]t\b)"
+    rf"(?:\b(?:no|none|without|neither|nor|zero|ruled\s+out|cannot\s+(?:see|find)|excluded)\b|{_IS_NOT}"
+    r"|(?:\bnever|\b(?:do|does|did|have|has|had|could|can)(?:\s*not|n['\u2019]t))\s+"
+    r"(?:see|find|get|have|show|contain|say|mention|report|print|log|been|seen|saw|found|got|had)\b)"
 )
 _BEFORE = re.compile(rf"(?:{_NO_ZH}{_FILLER_ZH}|{_NO_EN}{_FILLER_EN})$", re.IGNORECASE)
 _WITHIN = re.compile(
-    rf"(?:{_NO_ZH}(?=(?:有|被|再|在|出现|发生|任何)*.{{1,4}}$)|{_NO_EN}\s*(?=(?:\S+\s*){{1,3}}$))",
+    rf"(?:{_NO_ZH}(?=(?:有|被|再|在|出现|发生|任何)*.{{1,4}}$)|{_IS_NOT}\s*(?=(?:\S+\s*){{1,3}}$))",
     re.IGNORECASE,
 )
 _AFTER = re.compile(
@@ -94,7 +98,7 @@ def denied_span(
         return start, end + after.end()
     for inside in _WITHIN.finditer(match[0]):
         rest = match[0][: inside.start()] + match[0][inside.end() :]
-        if pattern.search(rest) or pattern.search(rest.replace("有", "", 1)):
+        if pattern.search(rest):
             return start, end
     return None
 
