@@ -6,7 +6,7 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qwell.core import Sampling
@@ -22,6 +22,7 @@ GRAMMARS = Grammars(TEXT, N_VOCAB)
 YES_OR_NO = answer_grammar(reply={"enum": ["yes", "no"]})
 
 
+@settings(deadline=None)  # the first example loads what the others use
 @given(
     seed=st.integers(0, 10_000),
     temperature=st.sampled_from([0.0, 0.7, 2.0]),
