@@ -51,9 +51,19 @@ def system_of(options: argparse.Namespace) -> System:
 
     try:
         settings, _ = load(vars(options))
-        return System(settings, url=options.url or "")
+        return System(settings, url=options.url or _url_of_running(options, settings))
     except QwellError as error:
         return System(Settings(), settings_error=str(error), url=options.url or "")
+
+
+def _url_of_running(options: argparse.Namespace, settings: Settings) -> str:
+    """Where the server of this data folder answers, whatever its port; "" where none runs."""
+    from qwell.doctor.run_record import other_server
+
+    if vars(options).get("port") is not None:
+        return ""
+    record = other_server(settings.data_path)
+    return record.url if record else ""
 
 
 def _examined(options: argparse.Namespace, words: DoctorWords) -> Report:

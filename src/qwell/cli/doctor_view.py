@@ -32,7 +32,9 @@ def summary(report: Report, words: DoctorWords) -> str:
     counts = words.summary.format(
         passed=n["pass"], wrong=n["fail"] + n["warn"], skipped=n["skip"], errors=n["error"]
     )
-    return f"qwell: {words.status[report.status]} ({counts})"
+    said = f"qwell: {words.status[report.status]} ({counts})"
+    unseen = [f for f in report.findings if f.check == "api.server" and f.status.value == "skip"]
+    return f"{said}\n{words.no_server}" if unseen else said
 
 
 def diagnosis_lines(report: Report, words: DoctorWords) -> Iterator[str]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from qwell.doctor.bundle import Bundle
@@ -16,7 +16,12 @@ from qwell.doctor.finding import Finding, Status
 from qwell.doctor.report import Report, word_for
 from qwell.errors import QwellError
 
+if TYPE_CHECKING:
+    from qwell.doctor.diagnose import Diagnosis
+
 _WRONG = (Status.WARN, Status.FAIL)
+_SERVER = "api.server"
+_BY_THE_SERVER = ("restart-worker",)  # actions that only a server can do
 _LOOKED_FOR_IT = ("api.server", "host.local")  # their url is where the server is
 
 
@@ -32,11 +37,27 @@ def report(findings: Sequence[Finding], language: Language | None = None) -> Rep
     verdict = diagnose([*findings, *_reported(wrong)])
     explained = {s.finding for d in verdict.diagnoses for s in d.fault.signals if s.weight > 0}
     found = [*verdict.diagnoses, *own_diagnoses(wrong, explained)]
+    if any(finding.check == _SERVER for finding in wrong):
+        found = _of_no_server(found)
     effects = [diagnosis.fault.effect for diagnosis in found]
     port = port_of(findings)
     spoken = language or verdict.language
     shown = tuple(diagnosis_to_dict(diagnosis, spoken, port) for diagnosis in found)
     return Report(word_for(findings, effects), tuple(findings), shown)
+
+
+def _of_no_server(found: Iterable[Diagnosis]) -> list[Diagnosis]:
+    """That none runs comes first, for what it left behind follows from it; only it can be started.
+
+    A worker is restarted by its server: such remedies are left out.
+    """
+    first = sorted(found, key=lambda diagnosis: _SERVER not in diagnosis.fault.verify)
+    return [replace(d, fault=_without_worker(d.fault)) for d in first]
+
+
+def _without_worker(fault: Fault) -> Fault:
+    kept = tuple(r for r in fault.remedies if r.action not in _BY_THE_SERVER)
+    return replace(fault, remedies=kept)
 
 
 def report_of_bundle(bundle: Bundle) -> Report:
