@@ -194,3 +194,26 @@ def test_the_preflight_is_quick(tmp_path: Path) -> None:
         preflight(System(Settings(data_dir=str(tmp_path), cache_dir=str(tmp_path))))
         times.append(time.monotonic() - started)
     assert min(times) < 0.3
+
+
+def test_it_says_that_no_server_was_examined(qwell: Run, free_port: int) -> None:
+    done = qwell("doctor", *QUICK, "--port", str(free_port), "--lang", "en")
+    assert "No server was examined" in done.stdout
+
+
+def test_the_running_server_of_the_folder_is_the_one_that_is_examined(
+    qwell: Run, tmp_path: Path, free_port: int
+) -> None:
+    """Whatever its port is."""
+    url = f"http://127.0.0.1:{free_port}"
+    program = "print(flush=True); input()"
+    command = [sys.executable, "-c", program, "qwell"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        record = {"pid": process.pid, "url": url, "started": time.time()}
+        (tmp_path / "server.json").write_text(json.dumps(record), encoding="utf-8")
+        done = qwell("doctor", "--layer", "api", "--data-dir", str(tmp_path), "--json")
+        process.stdin.close()  # type: ignore[union-attr]  # asked for above
+    (server,) = (f for f in json.loads(done.stdout)["findings"] if f["check"] == "api.server")
+    assert url in json.dumps(server)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from qwell.doctor.consult import report
 from qwell.doctor.diagnose import CERTAIN, diagnose, diagnose_text
 from qwell.doctor.finding import Evidence, Finding, Status
 
@@ -168,3 +169,12 @@ def test_a_guess_comes_with_a_question_and_no_verdict() -> None:
     assert verdict.verdict == "unknown"
     assert verdict.diagnoses
     assert verdict.next.ask.en
+
+
+def test_a_dead_server_comes_before_what_it_left_behind() -> None:
+    left = Finding("engine.orphans", "engine", Status.FAIL, because="a worker without a server")
+    dead = Finding("api.server", "api", Status.FAIL, because="the server ended")
+    found = report([left, dead]).diagnoses
+    assert [d["id"] for d in found] == ["backend-not-listening", "cancelled-request-keeps-running"]
+    assert not {"restart-worker"} & {r["id"] for d in found for r in d["remedies"]}
+    assert "qwell serve" in found[0]["remedies"][0]["commands"][0]

@@ -16,7 +16,7 @@ from qwell.doctor.finding import Status
 from qwell.doctor.read_pattern import Anchors, remember
 
 NAMED_WEIGHT = 60.0  # of the fault's own id in a line, whatever else a text says
-DENIED_WEIGHT = -5.0  # of a person who says that it is not so
+DENIED_WEIGHT = -0.5  # of a person who says that it is not so
 NAMED, DENIED = "named", "denied"  # findings of a text: log.<fault>.named
 REPORTED = "reported."  # a finding by which a running server names the fault itself
 REPORTED_WEIGHT = 6.0

@@ -111,8 +111,9 @@ def read(text: str, catalogue: Catalogue | None = None) -> Reading:
                 findings.append(finding)
     findings += _denied(denied, findings, redactor)
     findings += _named(lines, redactor)
-    noise = {line.number for _, line in harmless} - set(_cited(findings, catalogue))
-    telling = _telling(_without(noise, lines))
+    cited = set(_cited(findings, catalogue))
+    noise = {line.number for _, line in harmless} - cited
+    telling = _telling(_without(noise, lines), cited)
     prose = "\n".join(line.text for line in lines if line.is_prose)[:LONGEST_PROSE]
     return Reading(
         tuple(findings),
@@ -183,18 +184,18 @@ def _denied(
     ]
 
 
-def _telling(lines: list[Line]) -> str:
-    """All lines of a short log; of a long one those with words of trouble, the last ones."""
-    log = [line.text[:LONGEST_TOLD] for line in lines if not line.is_prose]
-    if sum(map(len, log)) > LONGEST_GIST:
-        log = [text for text in log if TELLING.search(text)]
-    kept, room = [], LONGEST_GIST
-    for text in reversed(log):
-        room -= len(text)
+def _telling(lines: list[Line], cited: set[int]) -> str:
+    """All lines of a short log; of a long one the cited ones, and the last with trouble in it."""
+    log = [line for line in lines if not line.is_prose]
+    if sum(min(len(line.text), LONGEST_TOLD) for line in log) > LONGEST_GIST:
+        log = [line for line in log if line.number in cited or TELLING.search(line.text)]
+    kept, room = set[int](), LONGEST_GIST
+    for line in sorted(log, key=lambda line: (line.number not in cited, -line.number)):
+        room -= min(len(line.text), LONGEST_TOLD)
         if room < 0:
             break
-        kept.append(text)
-    return "\n".join(reversed(kept))
+        kept.add(line.number)
+    return "\n".join(line.text[:LONGEST_TOLD] for line in log if line.number in kept)
 
 
 def _overcome(harmless: list[tuple[Harmless, Line]], lines: list[Line]) -> set[int]:

@@ -28,7 +28,10 @@ _NO_ZH = (
     r"(?:(?<!有)并?没有?|并未|未见|未曾|未|(?<!是)并?不是|并非|并不|不存在|看不到|看不见|查不到|不再"
     r"|排除了?)"
 )
-_IS_NOT = r"\b(?:(?:is|are|was|were|been)\s+(?:not|never)\b|(?:is|are|was|were)n['\u2019]t\b)"
+_IS_NOT = (
+    r"\b(?:(?:is|are|was|were|been)\s+(?:not|never)\b|(?:is|are|was|were)n['\u2019]t\b)"
+    r"(?!\s+(?:found|installed|available|supported|recogni[sz]ed|allowed|valid|defined|able|set)\b)"
+)
 _NO_EN = (
     rf"(?:\b(?:no|none|without|neither|nor|zero|ruled\s+out|cannot\s+(?:see|find)|excluded)\b|{_IS_NOT}"
     r"|(?:\bnever|\b(?:do|does|did|have|has|had|could|can)(?:\s*not|n['\u2019]t))\s+"

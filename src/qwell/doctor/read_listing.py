@@ -12,7 +12,7 @@ from dataclasses import replace
 from qwell.doctor.line import Line
 
 _LS = re.compile(
-    r"(?:^\s*|[$#>%]\s*|\bexec\s.{0,120}\s|[\"'`])(?:ls|dir)(?:\s+-{1,2}[\w-]+)*\s+"
+    r"(?:^\s*|[$#>%\u4e00-\u9fff]\s*|\bexec\s.{0,120}\s|[\"'`])(?:ls|dir)(?:\s+-{1,2}[\w-]+)*\s+"
     r"(?P<path>[\w./~-]*[\w/~])(?P<rest>.*)$"
 )
 _SAID_EMPTY = re.compile(
