@@ -10,7 +10,7 @@ import pytest
 from qwell.doctor.checks import CHECKS
 from qwell.doctor.finding import Finding, Status
 from qwell.doctor.incident import KEPT, Incidents
-from qwell.doctor.monitor import WATCHED, Hysteresis, Watched
+from qwell.doctor.monitor import WATCHED, Hysteresis, Watched, incident_of
 
 
 def finding(status: str, check: str = "host.memory") -> Finding:
@@ -45,6 +45,12 @@ def test_a_death_is_an_alarm_at_once() -> None:
 
 def test_everything_watched_is_a_check_that_is_quick() -> None:
     assert all(w.check in CHECKS and not CHECKS[w.check].deep for w in WATCHED)
+
+
+def test_an_incident_that_checks_share_bears_the_name_of_one_that_has_its_own() -> None:
+    names = {incident_of(watched.check) for watched in WATCHED}
+    assert incident_of("engine.stable") == "engine.worker"
+    assert all(incident_of(name) == name for name in names)
 
 
 # ---- incidents

@@ -80,8 +80,8 @@ async def test_a_slow_answer_twice_is_an_incident_until_it_is_fast_again(
     assert room.incidents.open_for("engine.speed") is None
 
 
-async def test_a_death_is_an_incident_at_once_and_closes_by_itself(
-    room: DoctorRoom, worker: Any
+async def test_a_death_is_one_incident_at_once_and_closes_by_itself(
+    room: DoctorRoom, worker: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     watch = monitors(room)
     room.view.look_at_worker()
@@ -93,10 +93,17 @@ async def test_a_death_is_an_incident_at_once_and_closes_by_itself(
     assert incident is not None
     assert incident.fault == "worker-crashed"
     worker.status.phase, worker.status.error = "ready", None
+    for _ in range(3):
+        await watch.tick()
+    (incident,) = room.incidents.newest_first()
+    assert incident.is_open  # it is back, but ended a moment ago
+    now = time.monotonic()
+    monkeypatch.setattr("qwell.server.self_view.time.monotonic", lambda: now + 31.0)
     for _ in range(2):
         await watch.tick()
-    assert room.incidents.open_for("engine.worker") is None
-    assert room.incidents.newest_first()[-1].events[0][1] == "opened"
+    (incident,) = room.incidents.newest_first()
+    assert not incident.is_open
+    assert [what for _, what in incident.events] == ["opened", "closed"]
 
 
 async def test_a_worker_that_reports_nothing_is_an_incident_before_it_is_killed(

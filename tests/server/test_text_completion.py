@@ -37,6 +37,15 @@ async def test_streamed(openai_client: Any) -> None:
     assert usage.usage.completion_tokens == 2
 
 
+async def test_each_prompt_is_counted_once(openai_client: Any, worker: Any) -> None:
+    worker.script = (Delta("x"), Done(usage=Usage(7, 2, 3)))
+    async with openai_client() as client:
+        answer = await client.completions.create(model="qwell", prompt=["a", "b"], n=2)
+    usage = answer.usage
+    assert (usage.prompt_tokens, usage.completion_tokens, usage.total_tokens) == (14, 12, 26)
+    assert usage.prompt_tokens_details.cached_tokens == 4
+
+
 @pytest.mark.parametrize(
     ("prompt", "read"),
     [

@@ -19,17 +19,24 @@ class Watched:
 
     raise_after  bad findings in a row until it is an incident
     clear_after  good ones in a row until that is over
+    part_of      the check whose incident this one belongs to: one happening is told once
     """
 
     check: str
     raise_after: int = 2
     clear_after: int = 2
+    part_of: str = ""
+
+    @property
+    def incident(self) -> str:
+        """The check under whose name its incident is kept."""
+        return self.part_of or self.check
 
 
 WATCHED = (
     Watched("engine.worker", raise_after=1),
     Watched("engine.responsive", raise_after=1),
-    Watched("engine.stable", raise_after=1),
+    Watched("engine.stable", raise_after=1, part_of="engine.worker"),
     Watched("engine.instructions", raise_after=1),
     Watched("engine.accepts_model", raise_after=1),
     Watched("engine.load_time"),
@@ -55,12 +62,20 @@ WATCHED = (
 )
 
 
+_INCIDENTS = {watched.check: watched.incident for watched in WATCHED}
+
+
+def incident_of(check: str) -> str:
+    """The check under whose name incidents of this one are kept."""
+    return _INCIDENTS.get(check, check)
+
+
 class Hysteresis:
     """The state of one watched check. Skips and errors change nothing: they tell nothing."""
 
     def __init__(self, watched: Watched, *, is_raised: bool = False) -> None:
         self._watched = watched
-        self._is_raised = is_raised
+        self.is_raised = is_raised
         self._in_a_row = 0
         self._was_bad = False
 
@@ -71,12 +86,12 @@ class Hysteresis:
         is_bad = finding.status in (Status.WARN, Status.FAIL)
         self._in_a_row = self._in_a_row + 1 if is_bad is self._was_bad else 1
         self._was_bad = is_bad
-        if is_bad and self._is_raised:
+        if is_bad and self.is_raised:
             return "still"
         if is_bad and self._in_a_row >= self._watched.raise_after:
-            self._is_raised = True
+            self.is_raised = True
             return "raise"
-        if not is_bad and self._is_raised and self._in_a_row >= self._watched.clear_after:
-            self._is_raised = False
+        if not is_bad and self.is_raised and self._in_a_row >= self._watched.clear_after:
+            self.is_raised = False
             return "clear"
         return None

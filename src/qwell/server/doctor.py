@@ -20,6 +20,7 @@ from qwell.doctor import consult
 from qwell.doctor.address import is_loopback
 from qwell.doctor.checks import CHECKS
 from qwell.doctor.finding import LAYERS, Finding, Layer
+from qwell.doctor.monitor import incident_of
 from qwell.doctor.observe import CAP_S, DEEP_CAP_S, Watch, ignore, observe, select
 from qwell.doctor.reasons import retold
 from qwell.doctor.scene import check_body
@@ -178,8 +179,8 @@ async def fix(request: Request, remedy_id: str, body: FixIn) -> Response:
     async with room.treating:
         done = await asyncio.to_thread(practice.treat, known, remedy, consent=body.consent)
     log.info("treatment", extra={"fault": known.id, "remedy": remedy.id, "result": done.result})
-    for check in known.verify:
-        room.incidents.note(check, f"{remedy.id}: {done.result}")
+    for name in sorted(set(map(incident_of, known.verify))):
+        room.incidents.note(name, f"{remedy.id}: {done.result}")
     status = 409 if done.result == "needs-consent" else 200
     response = JSONResponse(retold(done.to_dict(), caller.language.get()), status)
     if remedy.action == "clear-web-cache" and done.result in ("fixed", "undone"):

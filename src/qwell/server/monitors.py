@@ -12,6 +12,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 from qwell.core import Delta, Done, Event, Message, Request, Sampling, event_to_dict, is_terminal
@@ -21,7 +22,7 @@ from qwell.doctor.checks import CHECKS
 from qwell.doctor.finding import Finding
 from qwell.doctor.incident import Incidents
 from qwell.doctor.load_sample import Counters, LoadSample, count
-from qwell.doctor.monitor import WATCHED, Hysteresis
+from qwell.doctor.monitor import WATCHED, Hysteresis, incident_of
 from qwell.doctor.observe import observe, select
 from qwell.doctor.system import System
 from qwell.server.self_view import SelfView
@@ -63,7 +64,7 @@ class Monitors:
         self._name_fault = name_fault
         self._states = {
             watched.check: Hysteresis(
-                watched, is_raised=incidents.open_for(watched.check) is not None
+                watched, is_raised=incidents.open_for(watched.incident) is not None
             )
             for watched in WATCHED
         }
@@ -114,14 +115,25 @@ class Monitors:
         return observe(OwnSystem(self._view, sample), self._checks, cap_s=EVERY_S)
 
     def _note(self, finding: Finding) -> None:
+        """Open, go on with or close the incident that the finding belongs to."""
+        name = incident_of(finding.check)
         turn = self._states[finding.check].note(finding)
         if turn in ("raise", "still"):
-            incident = self._incidents.upsert(finding, self._name_fault(finding))
-            if turn == "raise":
+            is_news = self._incidents.open_for(name) is None
+            told = replace(finding, check=name)
+            incident = self._incidents.upsert(told, self._name_fault(finding))
+            if is_news:
                 facts = {"check": finding.check, "fault": incident.fault}
                 log.warning("incident: %s", finding.because, extra=facts)
-        elif turn == "clear" and (closed := self._incidents.close(finding.check)) is not None:
-            log.info("incident over", extra={"check": finding.check, "fault": closed.fault})
+        elif turn == "clear" and not self._is_raised(name):
+            closed = self._incidents.close(name)
+            if closed is not None:
+                log.info("incident over", extra={"check": name, "fault": closed.fault})
+
+    def _is_raised(self, incident: str) -> bool:
+        """Whether any of the checks that share it still says so."""
+        states = self._states.items()
+        return any(it.is_raised for check, it in states if incident_of(check) == incident)
 
     # -- the fixed question
 

@@ -51,7 +51,7 @@ class Completion:
     def closing(self, answers: Sequence[Answer]) -> list[bytes]:
         if not self.include_usage:
             return [END]
-        usage = usage_body(total_usage([a.usage for a in answers]))
+        usage = usage_body(total_usage([a.usage for a in answers], len(answers)))
         return [self._dump(self._head("chat.completion.chunk", []) | {"usage": usage}), END]
 
     def broken(self, failed: Failed) -> list[bytes]:
@@ -62,7 +62,7 @@ class Completion:
 
     def whole(self, answers: Sequence[Answer]) -> dict[str, Any]:
         choices = [self._choice(index, answer) for index, answer in enumerate(answers)]
-        usage = {"usage": usage_body(total_usage([a.usage for a in answers]))}
+        usage = {"usage": usage_body(total_usage([a.usage for a in answers], len(answers)))}
         return self._head("chat.completion", choices) | usage | notices_of(answers)
 
     def _choice(self, index: int, answer: Answer) -> dict[str, Any]:
@@ -133,11 +133,15 @@ class Completion:
         return {"content": list(content), "refusal": None} if self.logprobs else None
 
 
-def total_usage(usages: Sequence[Usage]) -> Usage:
-    """Of choices that share a prompt, which was read once."""
-    first = usages[0]
-    completion = sum(usage.completion_tokens for usage in usages)
-    return Usage(first.prompt_tokens, first.cached_tokens, completion, first.dropped_tokens)
+def total_usage(usages: Sequence[Usage], n_per_prompt: int) -> Usage:
+    """Of choices of which so many in a row share a prompt, which was read once."""
+    firsts = usages[::n_per_prompt]
+    return Usage(
+        sum(usage.prompt_tokens for usage in firsts),
+        sum(usage.cached_tokens for usage in firsts),
+        sum(usage.completion_tokens for usage in usages),
+        sum(usage.dropped_tokens for usage in firsts),
+    )
 
 
 def usage_body(usage: Usage) -> dict[str, Any]:

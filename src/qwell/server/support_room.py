@@ -24,6 +24,7 @@ from qwell.doctor.clinic import LocalClinic, Undos
 from qwell.doctor.dialogue import Dialogue, recover, refusal
 from qwell.doctor.fault import Fault, Language, Remedy
 from qwell.doctor.finding import Evidence, Finding, Status
+from qwell.doctor.monitor import incident_of
 from qwell.doctor.scene import Scene
 from qwell.doctor.treat import Treatment
 from qwell.errors import QwellError
@@ -257,9 +258,9 @@ class ServerClinic(LocalClinic):
     def treat(self, fault: Fault, remedy: Remedy) -> Treatment:
         with self._held(self._room.treating):
             done = super().treat(fault, remedy)
-        for check in fault.verify:
+        for name in sorted(set(map(incident_of, fault.verify))):
             self._loop.call_soon_threadsafe(
-                self._room.incidents.note, check, f"{remedy.id}: {done.result}"
+                self._room.incidents.note, name, f"{remedy.id}: {done.result}"
             )
         return done
 

@@ -123,6 +123,7 @@ async def completions(request: Request, body: CompletionIn) -> Response:
             request_id,
             model=served_name(request, body.model),
             echoed=[text for text in echoed for _ in range(body.n or 1)],
+            n_per_prompt=body.n or 1,
             logprobs=body.logprobs is not None,
             include_usage=body.stream_options is not None and body.stream_options.include_usage,
         ),
@@ -133,11 +134,12 @@ async def completions(request: Request, body: CompletionIn) -> Response:
 
 @dataclass(slots=True)
 class TextCompletion:
-    """echoed: what each choice begins with."""
+    """echoed: what each choice begins with. n_per_prompt: choices in a row share a prompt."""
 
     request_id: str
     model: str
     echoed: Sequence[str]
+    n_per_prompt: int = 1
     logprobs: bool = False
     include_usage: bool = False
     created: int = field(default_factory=lambda: int(time.time()))
@@ -156,7 +158,7 @@ class TextCompletion:
     def closing(self, answers: Sequence[Answer]) -> list[bytes]:
         if not self.include_usage:
             return [END]
-        usage = usage_body(total_usage([a.usage for a in answers]))
+        usage = usage_body(total_usage([a.usage for a in answers], self.n_per_prompt))
         return [_frame(self._head([]) | {"usage": usage}), END]
 
     def broken(self, failed: Failed) -> list[bytes]:
@@ -167,7 +169,7 @@ class TextCompletion:
 
     def whole(self, answers: Sequence[Answer]) -> dict[str, Any]:
         choices = [self._choice(index, answer) for index, answer in enumerate(answers)]
-        usage = {"usage": usage_body(total_usage([a.usage for a in answers]))}
+        usage = {"usage": usage_body(total_usage([a.usage for a in answers], self.n_per_prompt))}
         return self._head(choices) | usage | notices_of(answers)
 
     def _choice(self, index: int, answer: Answer) -> dict[str, Any]:
