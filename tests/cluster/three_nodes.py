@@ -1,7 +1,7 @@
-"""A Ray cluster of a head and two nodes in this process's children, for test_application.py.
+"""A Ray cluster of a head and two nodes in this process's children, for service.py.
 
-`python three_nodes.py PORT`: prints "ready" when the service answers, then obeys a line at a time
-(kill, grow, upgrade) and prints "done" after each; ends with its standard input.
+`python three_nodes.py PORT ENGINE`: prints "ready" when the service answers, then obeys a line at
+a time (kill, grow, upgrade) and prints "done" after each; ends with its standard input.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ HOST = "127.0.0.1"
 NODE: dict[str, Any] = {"num_cpus": 3, "object_store_memory": 80 * 2**20}
 
 
-def main(port: int) -> None:
+def main(port: int, engine: str) -> None:
     head = {**NODE, "num_cpus": 0, "include_dashboard": False}  # has no room for either
     cluster = Cluster(initialize_head=True, head_node_args=head)
     nodes = [cluster.add_node(**NODE) for _ in range(2)]
     ray.init(address=cluster.address, namespace="qwell", log_to_driver=False)
     try:
         serve.start(proxy_location="HeadOnly", http_options={"host": HOST, "port": port})
-        deploy(version=1)
+        deploy(engine, version=1)
         print("ready", flush=True)
         for line in sys.stdin:
-            obey(line.strip(), cluster, nodes)
+            obey(line.strip(), cluster, nodes, engine)
             print("done", flush=True)
     finally:
         ends: list[Any] = [serve.shutdown, ray.shutdown, cluster.shutdown]
@@ -44,22 +44,22 @@ def main(port: int) -> None:
             end()
 
 
-def obey(order: str, cluster: Cluster, nodes: list[Any]) -> None:
+def obey(order: str, cluster: Cluster, nodes: list[Any], engine: str) -> None:
     if order == "kill":
         cluster.remove_node(nodes.pop(0), allow_graceful=False)
     elif order == "grow":
         nodes.append(cluster.add_node(**NODE))
     elif order == "upgrade":
-        deploy(version=2)
+        deploy(engine, version=2)
 
 
-def deploy(*, version: int) -> None:
+def deploy(engine: str, *, version: int) -> None:
     """A change of settings is a new version of fronts and engines."""
     arguments = {
         "engines": 2,
         "min_engines": 2,
         "fronts": 2,
-        "engine": "scripted",
+        "engine": engine,
         "parallel": 8,
         "max_tokens": 1000 + version,
     }
@@ -67,4 +67,4 @@ def deploy(*, version: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(int(sys.argv[1]), sys.argv[2])
