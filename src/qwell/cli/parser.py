@@ -201,7 +201,7 @@ def _add_plan(command: argparse.ArgumentParser) -> None:
         "--plan", action="store_true", help="also how many users a box serves, and what that costs"
     )
     plan = command.add_argument_group("plan")
-    plan.add_argument("--figures", metavar="FILE", help="plan or draw from these figures, measure nothing")
+    plan.add_argument("--figures", metavar="FILE", help="from these figures, without measuring")
     plan.add_argument("--users", type=int, default=100, help="people to serve (default: 100)")
     plan.add_argument(
         "--box-per-hour", type=float, default=0.02, help="price of a box (default: 0.02)"
