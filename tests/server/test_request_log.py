@@ -28,6 +28,14 @@ async def test_a_request_is_logged_with_its_times(
     assert "s3cret" not in caplog.text + str(line)
 
 
+async def test_the_pulse_of_open_pages_fills_no_log(
+    client: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "qwell.server")
+    assert (await client.head("/health")).status_code == 200
+    assert lines(caplog, "response") == []
+
+
 async def test_prompts_stay_out_of_the_log(
     client: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
 ) -> None:

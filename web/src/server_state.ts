@@ -2,7 +2,7 @@
 
 import { useEffect, useState } from "react";
 import { acceptLanguage, type Language } from "./language";
-import { onTrouble } from "./trouble";
+import { noticeTrouble, onTrouble } from "./trouble";
 
 export interface Problem {
   code: string;
@@ -26,11 +26,12 @@ export interface ServerState {
 
 const UNKNOWN: ServerState = { readiness: { name: "unknown" }, model: null, troubled: [] };
 const READY_EVERY_MS = 15_000;
+const PULSE_EVERY_MS = 2_500;
 const TROUBLED_EVERY_MS = 2_000;
 const TIMEOUT_MS = 10_000;
 
 /**
- * Asks at once, when anything on the page meets trouble, when the network or the person comes back,
+ * Asks at once, when a light pulse in between gets no answer, when anything on the page meets trouble, when the network or the person comes back,
  * and from time to time while the page is visible. In the language of the page.
  */
 export function useServerState(language: Language): ServerState {
@@ -54,10 +55,14 @@ export function useServerState(language: Language): ServerState {
     };
     const deaf = [onTrouble(look), listening(document, "visibilitychange", look)];
     deaf.push(listening(window, "online", look), listening(window, "offline", look));
+    const pulse = setInterval(() => {
+      if (document.visibilityState === "visible") void feelPulse();
+    }, PULSE_EVERY_MS);
     void refresh();
     return () => {
       isGone = true;
       clearTimeout(timer);
+      clearInterval(pulse);
       for (const stop of deaf) stop();
     };
   }, [language]);
@@ -77,6 +82,12 @@ export async function askServer(language: Language): Promise<ServerState> {
   } catch {
     return { ...UNKNOWN, readiness: { name: "unreachable" } };
   }
+}
+
+/** Whether the server's process lives, at next to no cost; trouble when there is no answer. */
+export async function feelPulse(): Promise<void> {
+  const how = { method: "HEAD", cache: "no-store", signal: AbortSignal.timeout(TIMEOUT_MS) } as const;
+  await fetch("/health", how).catch(noticeTrouble);
 }
 
 let maySeeIncidents = true; // until the server refuses

@@ -5,8 +5,8 @@
 
 import { ask } from "./ask";
 import { isPlain, toSettings, type AnswerSettings } from "./settings";
-import type { Answer, Conversation, Progress, Summary, Turn } from "./state";
-import type { Failure, Notice, Reason, Timings, Usage } from "./stream/events";
+import type { Answer, Conversation, Ending, Progress, Summary, Turn } from "./state";
+import type { Failure, Notice, Timings, Usage } from "./stream/events";
 
 export type Outcome = "added" | "merged" | "unchanged" | "deleted" | "refused";
 
@@ -161,7 +161,7 @@ interface RawMessage {
   role: "user" | "assistant" | "system";
   content: string;
   state: "done" | "partial" | "failed" | "interrupted";
-  end: Partial<{ reason: Reason; usage: Usage; timings: Timings } & Failure>;
+  end: Partial<{ reason: Ending; usage: Usage; timings: Timings } & Failure>;
   notices: Notice[];
   stream?: string; // where it is being written right now
 }
@@ -184,7 +184,8 @@ function progressOf({ state, end, stream }: RawMessage): Progress {
     const { code = "internal-error", title = "", cause = "", fix = "", request_id = "" } = end;
     return { name: "failed", failure: { code, title, cause, fix, request_id } };
   }
-  const { reason = state === "done" ? "stop" : "interrupted", usage = null, timings = null } = end;
+  // where the server kept no reason, nobody was there to give one: it ended while it wrote
+  const { reason = state === "done" ? "stop" : "server-stopped", usage = null, timings = null } = end;
   return { name: "done", reason, usage, timings };
 }
 
@@ -205,15 +206,18 @@ function toTree(it: Conversation): object {
   };
 }
 
+const PAGE_CLOSED = { state: "interrupted", end: { type: "done", reason: "interrupted" } };
+
 function endOf({ progress, notices }: Answer): object {
   switch (progress.name) {
     case "failed":
       return { notices, state: "failed", end: { type: "error", ...progress.failure } };
     case "done":
+      if (progress.reason === "server-stopped") return { notices, state: "interrupted" };
       return progress.reason === "interrupted"
-        ? { notices, state: "interrupted" }
+        ? { notices, ...PAGE_CLOSED }
         : { notices, state: "done", end: { type: "done", ...progress, name: undefined } };
     default:
-      return { notices, state: "interrupted" };
+      return { notices, ...PAGE_CLOSED };
   }
 }

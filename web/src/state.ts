@@ -15,10 +15,13 @@ export type Stage =
   | { name: "loading"; progress: number }
   | { name: "reading"; done: number; total: number; cached: number };
 
+/** interrupted: the page was closed; server-stopped: its process ended. Nobody was there to end the answer. */
+export type Ending = Reason | "interrupted" | "server-stopped";
+
 export type Progress =
   | { name: "waiting"; stage: Stage }
   | { name: "writing" }
-  | { name: "done"; reason: Reason | "interrupted"; usage: Usage | null; timings: Timings | null }
+  | { name: "done"; reason: Ending; usage: Usage | null; timings: Timings | null }
   | { name: "failed"; failure: Failure };
 
 export interface Question {

@@ -1,5 +1,6 @@
 import { afterEach, expect, test, vi } from "vitest";
-import { askServer } from "../src/server_state";
+import { askServer, feelPulse } from "../src/server_state";
+import { onTrouble } from "../src/trouble";
 
 const VERSION = { model: { name: "Qwen2.5-0.5B-Instruct" }, progress: 0.4 };
 
@@ -37,4 +38,16 @@ test("broken, with cause and fix", async () => {
 test("unreachable when nothing or something else answers", async () => {
   serve(new Response("<html>"));
   expect((await askServer("en")).readiness).toEqual({ name: "unreachable" });
+});
+
+test("a pulse without an answer is trouble, any answer is none", async () => {
+  const heard = vi.fn();
+  const stop = onTrouble(heard);
+  vi.stubGlobal("fetch", async () => new Response("", { status: 503 }));
+  await feelPulse();
+  expect(heard).not.toHaveBeenCalled();
+  vi.stubGlobal("fetch", async () => Promise.reject(new TypeError("refused")));
+  await feelPulse();
+  expect(heard).toHaveBeenCalledOnce();
+  stop();
 });

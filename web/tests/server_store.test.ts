@@ -38,8 +38,12 @@ test("fetches page after page, and names answers that are being written", async 
 
 test.each<[object, Progress]>([
   [{ state: "done", end: { reason: "length" } }, { name: "done", reason: "length", usage: null, timings: null }],
-  [{ state: "partial" }, { name: "done", reason: "interrupted", usage: null, timings: null }],
-  [{ state: "interrupted" }, { name: "done", reason: "interrupted", usage: null, timings: null }],
+  [{ state: "partial" }, { name: "done", reason: "server-stopped", usage: null, timings: null }],
+  [{ state: "interrupted" }, { name: "done", reason: "server-stopped", usage: null, timings: null }],
+  [
+    { state: "interrupted", end: { type: "done", reason: "interrupted" } }, // the page was closed, as it said itself
+    { name: "done", reason: "interrupted", usage: null, timings: null },
+  ],
   [
     { state: "failed", end: { code: "worker-crashed", cause: "c", fix: "f" } },
     { name: "failed", failure: { code: "worker-crashed", title: "", cause: "c", fix: "f", request_id: "" } },
@@ -70,6 +74,7 @@ test("brings conversations in batches that the server takes", async () => {
     content: "y",
     notices: [],
     state: "interrupted",
+    end: { type: "done", reason: "interrupted" },
   });
 });
 

@@ -108,7 +108,12 @@ class _Exchange:
             "duration_ms": self._elapsed_ms(),
             "bytes": self._n_bytes,
         }
-        log.info("response", extra=facts)
+        log.log(logging.DEBUG if self._is_pulse() else logging.INFO, "response", extra=facts)
+
+    def _is_pulse(self) -> bool:
+        """An open page asks every few seconds whether the server lives; that fills no log."""
+        asked = self._scope.get("method", "WS"), self._scope["path"], self._status
+        return asked == ("HEAD", "/health", 200)
 
     def _facts(self) -> dict[str, Any]:
         facts = {

@@ -80,6 +80,7 @@ export const en = {
     repetition: "The answer had begun to repeat itself and was stopped. Livelier settings seldom do that.",
     cancelled: "Stopped.",
     interrupted: "Interrupted: the page was closed while this was written.",
+    "server-stopped": "Interrupted: the server stopped while this was written.",
   },
   notices: {
     "context-overflow":

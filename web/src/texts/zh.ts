@@ -75,6 +75,7 @@ export const zh: Texts = {
     repetition: "回答开始重复，已停止。更活跃的参数很少出现这种情况。",
     cancelled: "已停止。",
     interrupted: "已中断：回答过程中页面被关闭。",
+    "server-stopped": "已中断：回答过程中服务器停止了。",
   },
   notices: {
     "context-overflow": "最早的几轮对话已放不下，模型不再读取它们。请重述要点，或新建对话。",
