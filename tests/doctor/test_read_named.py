@@ -29,11 +29,13 @@ def raised() -> Iterator[QwellError]:
             if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "QwellError":
                 texts = {k.arg: words(k.value) for k in node.keywords if k.arg in SAID}
                 for fault in ids(node.args[0]) if node.args else ():
-                    yield QwellError(fault, **{name: texts.get(name, "7") for name in SAID})
+                    yield QwellError.from_dict(
+                        {"fault": fault, **dict.fromkeys(SAID, "7"), **texts}
+                    )
 
 
 def ids(node: ast.expr) -> set[str]:
-    values = {n.value for n in ast.walk(node) if isinstance(n, ast.Constant)}
+    values = {str(n.value) for n in ast.walk(node) if isinstance(n, ast.Constant)}
     return {value for value in values if value in load().faults or value in own_faults()}
 
 

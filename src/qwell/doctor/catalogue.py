@@ -16,8 +16,7 @@ from qwell.doctor.finding import Status
 from qwell.doctor.read_pattern import Anchors, remember
 
 NAMED_WEIGHT = 60.0  # of the fault's own id in a line, whatever else a text says
-DENIED_WEIGHT = -0.5  # of a person who says that it is not so
-NAMED, DENIED = "named", "denied"  # findings of a text: log.<fault>.named
+NAMED = "named"  # finding of a text: log.<fault>.named
 REPORTED = "reported."  # a finding by which a running server names the fault itself
 REPORTED_WEIGHT = 6.0
 PASS_WEIGHT, WARN_WEIGHT, FAIL_WEIGHT = -4.0, 2.5, 5.0  # of a fault's own check, in log-odds
@@ -55,16 +54,14 @@ class Catalogue:
             yield from patterns
 
     @cached_property
-    def deniable(self) -> Mapping[str, tuple[str, ...]]:
-        """Faults that a person denies with a pattern: one of a message, or of what alone tells."""
-        found: dict[str, tuple[str, ...]] = {}
+    def deniable(self) -> frozenset[str]:
+        """With what a person may deny a fault: messages, and words that alone tell."""
+        found: set[str] = set()
         for fault in self.faults.values():
             lone = [rule.concepts[0] for rule in fault.rules if len(rule.concepts) == 1]
-            words = [p for name in lone for p in self.concepts.get(name, ())]
-            said = [p for s in fault.signatures if s.weight > 0 for p in s.patterns]
-            for pattern in (*said, *words):
-                found[pattern] = (*found.get(pattern, ()), fault.id)
-        return found
+            found.update(p for name in lone for p in self.concepts.get(name, ()))
+            found.update(p for s in fault.signatures if s.weight > 0 for p in s.patterns)
+        return frozenset(found)
 
     def find(self, name: str) -> Fault | None:
         """The fault of this id or alias."""
@@ -121,7 +118,7 @@ def _bilingual(entry: Mapping[str, str]) -> Bilingual:
 
 
 def _signatures(entry: Mapping[str, Any]) -> tuple[Signature, ...]:
-    """Those of the entry, and two without a pattern: the id itself, and what a person denies."""
+    """Those of the entry, and one without a pattern: the id itself."""
     known = enumerate(entry.get("signature", ()), 1)
     return (
         *(
@@ -129,7 +126,6 @@ def _signatures(entry: Mapping[str, Any]) -> tuple[Signature, ...]:
             for number, one in known
         ),
         Signature(f"log.{entry['id']}.{NAMED}", (), NAMED_WEIGHT),
-        Signature(f"log.{entry['id']}.{DENIED}", (), DENIED_WEIGHT),
     )
 
 

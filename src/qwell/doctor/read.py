@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from qwell.doctor.catalogue import DENIED, NAMED, Catalogue, load
+from qwell.doctor.catalogue import NAMED, Catalogue, load
 from qwell.doctor.fault import Fault, Harmless, Signature
 from qwell.doctor.finding import Evidence, Finding, Layer, Status
 from qwell.doctor.line import Line
@@ -94,7 +94,7 @@ def read(text: str, catalogue: Catalogue | None = None) -> Reading:
     lines = sorted([*read_fully, *more], key=lambda line: line.number)
     lines = list(with_empty_folders(lines))
     said = "\n".join(line.text for line in lines if line.is_prose)[:LONGEST_PROSE]
-    lines, denied = _without_denied(lines, catalogue)
+    lines = _without_denied(lines, catalogue)
     index = _Index(lines)
     redactor = Redactor()
     possible = index.possible(catalogue.anchors_in_logs)
@@ -109,7 +109,6 @@ def read(text: str, catalogue: Catalogue | None = None) -> Reading:
             finding = _find(fault, signature, index, innocent, redactor)
             if finding:
                 findings.append(finding)
-    findings += _denied(denied, findings, redactor)
     findings += _named(lines, redactor)
     cited = set(_cited(findings, catalogue))
     noise = {line.number for _, line in harmless} - cited
@@ -142,23 +141,18 @@ def _without(noise: set[int], lines: list[Line]) -> list[Line]:
     return others if has_trouble else lines
 
 
-def _without_denied(lines: list[Line], catalogue: Catalogue) -> tuple[list[Line], dict[str, Line]]:
-    """Lines without what a person denies, and which faults that is about."""
+def _without_denied(lines: list[Line], catalogue: Catalogue) -> list[Line]:
+    """Lines without what a person says is not so."""
     said = [line for line in lines if line.is_prose and denies(line.text)][:MOST_DENIALS]
     if not said:
-        return lines, {}
+        return lines
     prose = "\n".join(line.text for line in said).lower()
     possible = catalogue.anchors_in_logs.possible(prose) | catalogue.anchors_in_words.possible(
         prose
     )
-    patterns = {p: faults for p, faults in catalogue.deniable.items() if p in possible}
-    shorter: dict[int, Line] = {}
-    denied: dict[str, Line] = {}
-    for line in said:
-        text, faults = without_denied(line.text, patterns)
-        shorter[line.number] = replace(line, text=text)
-        denied.update(dict.fromkeys(faults, line))
-    return [shorter.get(line.number, line) for line in lines], denied
+    patterns = catalogue.deniable & possible
+    shorter = {n.number: replace(n, text=without_denied(n.text, patterns)) for n in said}
+    return [shorter.get(line.number, line) for line in lines]
 
 
 def _named(lines: list[Line], redactor: Redactor) -> Iterator[Finding]:
@@ -170,18 +164,6 @@ def _named(lines: list[Line], redactor: Redactor) -> Iterator[Finding]:
                 seen.add(fault)
                 facts = {**_facts_of(line.text), "fault": fault}
                 yield _found(f"log.{fault}.{NAMED}", "api", line, facts, redactor)
-
-
-def _denied(
-    denied: Mapping[str, Line], findings: Iterable[Finding], redactor: Redactor
-) -> list[Finding]:
-    """What a person says is not so speaks against it, unless a line shows it."""
-    shown = {finding.check.split(".")[1] for finding in findings}
-    return [
-        _found(f"log.{fault}.{DENIED}", "api", line, {}, redactor)
-        for fault, line in sorted(denied.items(), key=lambda item: item[0])
-        if fault not in shown
-    ]
 
 
 def _telling(lines: list[Line], cited: set[int]) -> str:

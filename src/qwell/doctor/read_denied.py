@@ -8,7 +8,7 @@ they print. Knows no fault.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from qwell.doctor.read_pattern import compiled
 
@@ -64,20 +64,14 @@ def denies(text: str) -> bool:
     return _NEGATION.search(text) is not None
 
 
-def without_denied(text: str, patterns: Mapping[str, Iterable[str]]) -> tuple[str, frozenset[str]]:
-    """The text without what it denies, and of which patterns' faults that was.
-
-    patterns: those that may match, each with the faults that it speaks for.
-    """
+def without_denied(text: str, patterns: Iterable[str]) -> str:
+    """The text without what it denies. patterns: those that may match."""
     spans: list[tuple[int, int]] = []
-    denied: set[str] = set()
-    for source, faults in patterns.items():
+    for source in patterns:
         pattern = compiled(source)
-        for match in pattern.finditer(text):
-            if match[0] and (span := denied_span(text, match, pattern)):
-                spans.append(span)
-                denied.update(faults)
-    return _cut(text, spans), frozenset(denied)
+        found = (denied_span(text, match, pattern) for match in pattern.finditer(text) if match[0])
+        spans.extend(span for span in found if span)
+    return _cut(text, spans)
 
 
 def _cut(text: str, spans: Iterable[tuple[int, int]]) -> str:
