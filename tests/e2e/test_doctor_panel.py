@@ -138,9 +138,20 @@ def test_an_incident_shows_its_time_line_and_leads_to_the_dialogue(
     first = page.locator(".incident.open")
     expect(first.locator(".timeline li span")).to_have_text(["began", "restart-worker: undone"])
     expect(first).to_contain_text("seen 3 times")
+    expect(first.locator("header .title")).to_have_text("The engine stopped unexpectedly")
+    page.get_by_role("button", name="中文").click()
+    expect(first.locator("header .title")).to_have_text("推理引擎意外停止")
+    page.get_by_role("button", name="EN", exact=True).click()
     first.get_by_role("button", name="Solve this step by step").click()
     wait_for_turn(page)
     expect(page.locator(".dialogue .say").first).to_be_visible()
+
+
+def test_no_complaint_is_cut_off_on_a_phone(echo_url: str, visit: Any) -> None:
+    page = visit(echo_url, viewport={"width": 360, "height": 740}).page
+    open_panel(page)
+    boxes = [it.bounding_box() for it in page.locator(".complaints button").all()]
+    assert max(box["x"] + box["width"] for box in boxes if box) <= 360
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -90,6 +90,35 @@ def test_a_link_to_what_is_gone_says_so(echo_url: str, visit: Any) -> None:
     seen.wait_for_answers(1)
 
 
+def test_an_idle_page_notices_within_seconds_that_the_server_is_gone(
+    serve: Any, visit: Any, wired: Any
+) -> None:
+    wire = wired(urlsplit(serve()).port)
+    seen = visit(f"http://127.0.0.1:{wire.port}")
+    seen.tolerated = "ERR_"
+    expect(seen.page.locator(".dot.ready")).to_be_visible()
+    wire.cut()
+    expect(seen.page.locator(".dot.unreachable")).to_be_visible(timeout=8_000)
+    expect(seen.page.locator(".banner")).to_contain_text("The server cannot be reached")
+    wire.join()
+    expect(seen.page.locator(".dot.ready")).to_be_visible()
+
+
+def test_a_server_gone_in_the_middle_of_an_answer_is_told_at_once(
+    serve: Any, visit: Any, wired: Any
+) -> None:
+    wire = wired(urlsplit(serve(answer=COUNTED, token_delay_s=0.05)).port)
+    seen = visit(f"http://127.0.0.1:{wire.port}")
+    seen.tolerated = "ERR_"
+    seen.ask("count")
+    expect(seen.page.locator(".answer .markdown")).to_contain_text("0 1 2")
+    wire.cut()
+    expect(seen.page.locator(".dot.unreachable")).to_be_visible(timeout=4_000)
+    wire.join()
+    seen.wait_for_answers(1)
+    expect(seen.page.locator(".answer .markdown")).to_have_text(COUNTED)
+
+
 def test_with_the_server_away_the_chat_can_be_read_and_goes_on_later(
     serve: Any, visit: Any, wired: Any
 ) -> None:

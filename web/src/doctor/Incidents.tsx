@@ -4,6 +4,7 @@ import { Button } from "antd";
 import { useEffect, useState, type JSX } from "react";
 import { StatusMark, Facts } from "./Chain";
 import { fetchIncidents, type Incident } from "./examination";
+import { useTexts } from "../i18n";
 import { useWords, type Texts } from "./words";
 
 const EVERY_MS = 10_000;
@@ -28,6 +29,7 @@ export function Incidents({ onTalk }: { onTalk: (fault: string) => void }): JSX.
 
 function Shown({ incident, onTalk }: { incident: Incident; onTalk: (fault: string) => void }): JSX.Element {
   const words = useWords();
+  const { faults } = useTexts();
   const { check, layer, fault, because, opened, seen, closed, count, events } = incident;
   const isOpen = closed === 0;
   return (
@@ -35,6 +37,7 @@ function Shown({ incident, onTalk }: { incident: Incident; onTalk: (fault: strin
       <header>
         <StatusMark status={isOpen ? "fail" : "pass"} />
         <strong>{words.layers[layer] ?? layer}</strong>
+        {faults[fault] && <span className="title">{faults[fault]}</span>}
         <code>{fault || check}</code>
         <small>{isOpen ? words.incidentOpen : words.incidentClosed}</small>
       </header>
