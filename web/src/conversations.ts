@@ -172,8 +172,8 @@ function useActions({ latest, chosen, server, dispatch, answer, stop, exchange }
       stop: () => stop(latest.current.currentId),
       refresh: () => void refresh(),
       reconnect: () => {
-        dispatch({ type: "reachable" });
-        void refresh();
+        // first it is given what it never had: that could not be fetched
+        void refresh().then(() => dispatch({ type: "reachable" }));
       },
     }),
     [asking, dispatch, latest, refresh, server, stop, told],
