@@ -220,6 +220,11 @@ def test_each_text_is_recognised_with_its_values(english: str) -> None:
     assert translated(text, "en") == text
 
 
+def test_what_was_expected_is_no_part_of_what_was_found() -> None:
+    told = "the worker was killed by SIGKILL (expected: a worker that keeps running)"
+    assert translated(told, "zh") == "工作进程被 SIGKILL 终止（应为：持续运行的工作进程）"
+
+
 def test_values_stay_and_texts_within_texts_are_translated() -> None:
     assert translated("/m/x.gguf: a header record that can't be read (bad)", "zh") == (
         "/m/x.gguf：文件头中有无法读取的记录（bad）"

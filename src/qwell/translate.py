@@ -20,6 +20,7 @@ from qwell.errors import QwellError
 Language = Literal["zh", "en"]
 FILE = Path(__file__).with_suffix(".toml")
 _GAP = re.compile(r"\{(\d)\}")
+_JOINT = ("", " (expected: ", ")")
 _DEEPEST = 4  # texts in texts
 _LONGEST = 4000  # characters; what is longer was pasted into an error
 
@@ -57,11 +58,11 @@ class Template:
 
 @cache
 def templates() -> tuple[Template, ...]:
-    """The surest first."""
+    """What joins two texts first, as either may be any other; then the surest."""
     file = tomllib.loads(FILE.read_text(encoding="utf-8"))
     pairs = {**file["others"], **dict.fromkeys(file["same"]), **file["texts"]}
     known = [Template(tuple(_GAP.split(en)[::2]), zh or en) for en, zh in pairs.items()]
-    return tuple(sorted(known, key=lambda template: -template.n_fixed))
+    return tuple(sorted(known, key=lambda it: (it.english != _JOINT, -it.n_fixed)))
 
 
 def translated(text: str, language: Language) -> str:
