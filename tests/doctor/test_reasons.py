@@ -77,3 +77,20 @@ def test_a_report_is_retold_and_its_log_lines_are_not() -> None:
     assert retelling["diagnoses"][0]["evidence"][0]["text"] == "磁盘已满"
     assert retelling["diagnoses"][1] == body["diagnoses"][1]
     assert retold(body, "en") is body
+
+
+def test_the_page_tells_what_its_own_probes_say_as_the_server_does() -> None:
+    page = Path(__file__).parents[2] / "web" / "src" / "doctor"
+    said = re.findall(
+        r"(?:failed|warned|skipped)\(\s*[\"`]([^\"`]+)[\"`]",
+        (page / "probes.ts").read_text(encoding="utf-8"),
+    )
+    told = dict(
+        re.findall(
+            r'^    "(.+)": "(.+)",$', (page / "texts" / "zh.ts").read_text("utf-8"), re.MULTILINE
+        )
+    )
+    assert len(said) > 20
+    for text in said:
+        plain = re.sub(r"\$\{[^}]+\}", "{}", text)
+        assert told[plain] == reason_in(plain, "zh")

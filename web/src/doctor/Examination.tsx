@@ -6,7 +6,7 @@ import { Refused } from "../ask";
 import { Chain, type Link } from "./Chain";
 import { Diagnosis } from "./Diagnosis";
 import { examine, fetchTitles, type Report, type ServerFinding } from "./examination";
-import { isWrong } from "./findings";
+import { isWrong, retold } from "./findings";
 import { layerOf } from "./layers";
 import type { Bilingual } from "./support_events";
 import type { SelfTesting } from "./use_self_test";
@@ -97,7 +97,7 @@ function browserLinks({ probed }: SelfTesting, words: Texts): Link[] {
     layer: "browser",
     title: words.probes[check],
     status: finding?.status ?? "running",
-    because: finding?.because ?? "",
+    because: retold(finding?.because ?? "", words.reasons),
     evidence: finding?.evidence ?? [],
   }));
 }

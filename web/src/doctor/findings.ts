@@ -36,6 +36,17 @@ function found(status: CheckStatus, because: string, facts: Facts): Found {
   return { status, because: because.slice(0, MOST_CHARACTERS), evidence };
 }
 
+/** Why, in other words: by the whole sentence, or by one with a place for something. */
+export function retold(because: string, words: Record<string, string>): string {
+  for (const [said, told] of Object.entries(words)) {
+    const [before = "", after = ""] = said.split("{}");
+    if (because === said) return told;
+    if (said.includes("{}") && because.startsWith(before) && because.endsWith(after))
+      return told.replace("{}", because.slice(before.length, because.length - after.length));
+  }
+  return because;
+}
+
 export function isWrong({ status }: { status: string }): boolean {
   return status === "fail" || status === "warn";
 }

@@ -7,6 +7,7 @@ import type { ProbeName } from "../probes";
 export const en = {
   language: "en" as "en" | "zh",
   title: "Diagnosis",
+  reasons: {} as Record<string, string>, // probes speak English
   views: { dialogue: "Talk it through", checks: "Checks", incidents: "Incidents" },
   // ---- the dialogue
   startTitle: "What goes wrong?",
