@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <cstring>
@@ -131,6 +132,10 @@ void Pack::read_tensors(uint32_t n_tensors) {
     const uint8_t* p = base_ + kHeader + i * kEntry;
     const auto* text = reinterpret_cast<const char*>(p);
     const std::string name(text, strnlen(text, 64));
+    const auto is_text = [](char c) { return c > ' ' && c <= '~'; };  // so that it can be told
+    if (!std::all_of(name.begin(), name.end(), is_text)) {
+      refuse("the name of tensor " + std::to_string(i) + " is no text");
+    }
     const auto kind = read_at<uint32_t>(p + 64);
     const uint64_t rows = read_at<uint32_t>(p + 68);
     const uint64_t cols = read_at<uint32_t>(p + 72);

@@ -46,6 +46,8 @@ void damage_is_named() {
   bad = good;
   bad[192] = 'z';  // the first tensor has another name
   CHECK(says(bad, "embd.hi: missing"));
+  bad[192] = 0x80;  // nothing that could be written into a message
+  CHECK(says(bad, "tensor 0 is no text"));
 }
 
 void cuts_and_flips_never_crash() {

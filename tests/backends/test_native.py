@@ -94,6 +94,14 @@ def test_malformed_packs_are_refused_or_compute(
     assert logits is not None
 
 
+def test_a_name_that_is_no_text_is_refused(pack: Path, tmp_path: Path) -> None:
+    raw = bytearray(pack.read_bytes())
+    raw[192] = 0x80  # the first tensor's name begins behind the header
+    path = tmp_path / "malformed.qpack"
+    path.write_bytes(raw)
+    assert loaded(path) == ("weights-corrupt", None)
+
+
 @given(
     tokens=st.lists(st.integers(-3, 300), max_size=4),
     slots=st.lists(st.integers(-3, 3), max_size=4),
