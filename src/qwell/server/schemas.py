@@ -187,10 +187,15 @@ def invalid_body(errors: Sequence[Any]) -> QwellError:
 
 
 def _no_object(error: Any) -> str | None:
-    """Why the body as a whole cannot be read; None where a field of it is wrong."""
+    """Why the body as a whole cannot be read; None where a field of it is wrong.
+
+    The framework names the character beside the place, pydantic within its words.
+    """
+    where = tuple(error["loc"])
     if error["type"] == "json_invalid":
-        return f"{error.get('ctx', {}).get('error', 'not JSON')} at character {error['loc'][-1]}"
-    if tuple(error["loc"]) == ("body",) and isinstance(error.get("input"), str | bytes):
+        said = error.get("ctx", {}).get("error", "not JSON")
+        return f"{said} at character {where[-1]}" if where else str(said)
+    if where in ((), ("body",)) and isinstance(error.get("input"), str | bytes):
         return "it is read as text"
     return None
 
