@@ -73,7 +73,7 @@ def test_without_an_output_matrix_the_head_is_tied(write_gguf: Callable[..., Pat
         ({"leave_out": ("tokenizer.ggml.tokens",)}, "tokenizer-missing"),
         ({"leave_out": ("tokenizer.ggml.merges",)}, "tokenizer-missing"),
         ({"change": {"tokenizer.ggml.pre": "llama-bpe"}}, "tokenizer-mismatch"),
-        ({"change": {"tokenizer.ggml.tokens": ["a"] * 99}}, "tokenizer-mismatch"),
+        ({"change": {"tokenizer.ggml.tokens": ["a"] * 99}}, "stop-token-missing"),
         ({"change": {"tokenizer.ggml.tokens": ["<|im_end|>"] * 300}}, "tokenizer-mismatch"),
         ({"leave_out": ("tokenizer.chat_template",)}, "chat-template-missing"),
         ({"leave_out": ("qwen2.block_count",)}, "config-json-missing"),

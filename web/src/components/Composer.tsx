@@ -142,7 +142,7 @@ function useFiles(draft: Draft, setDraft: (draft: Draft) => void, onRemark: (tex
     latest.current = { draft, setDraft };
   });
   return async (files: readonly File[]): Promise<void> => {
-    const read = await Promise.all(files.map(readTextFile));
+    const read = await Promise.all(files.map((file) => readTextFile(file)));
     const taken = read.filter((it) => typeof it !== "string");
     const { draft: now, setDraft: set } = latest.current;
     if (taken.length > 0) set({ ...now, files: [...now.files, ...taken] });
