@@ -31,9 +31,11 @@ export function useStuckToEnd(boxRef: RefObject<HTMLElement | null>, count: numb
     const note = (): void => {
       const below = element.scrollHeight - element.scrollTop - element.clientHeight;
       // text that shrinks and grows again moves the view, too, and so does what was guessed and is now measured
-      const isReader = performance.now() - touchedAt < TOUCH_MS || element.scrollHeight === height;
+      const isTouched = performance.now() - touchedAt < TOUCH_MS || element.scrollHeight === height;
+      const up = top - element.scrollTop;
+      const shrunk = Math.max(0, height - element.scrollHeight);
       if (below < NEAR_END_PX) isStuck.current = true;
-      else if (element.scrollTop < top - 1 && isReader) isStuck.current = false;
+      else if (up > 1 && (isTouched || up > shrunk + element.clientHeight)) isStuck.current = false;
       [top, height] = [element.scrollTop, element.scrollHeight];
       setIsAtEnd(isStuck.current || below < NEAR_END_PX);
     };
