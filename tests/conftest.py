@@ -1,5 +1,5 @@
 """What many tests share: the real weights, programs that may be missing, a free port,
-a PostgreSQL.
+a PostgreSQL, a browser.
 
 What only one folder needs lives in that folder's conftest.
 """
@@ -17,11 +17,22 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
+from playwright.sync_api import Browser, expect, sync_playwright
 from sqlalchemy import URL, make_url
 
 from qwell import config
 from qwell.errors import QwellError
 from qwell.weights import PackedModel, ensure_pack
+
+CHROMIUM_FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
 
 
 def _missing(what: str) -> NoReturn:
@@ -53,6 +64,17 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def browser(requires_program: Callable[[str], str]) -> Iterator[Browser]:
+    """The one for all tests that are marked `browser`: Playwright allows no second one."""
+    path = requires_program("chromium")
+    expect.set_options(timeout=20_000)  # a busy machine is no failure
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=CHROMIUM_FLAGS)
+        yield browser
+        browser.close()
 
 
 @pytest.fixture(scope="session")

@@ -28,21 +28,10 @@ from playwright.sync_api import (
     ConsoleMessage,
     Locator,
     Page,
-    expect,
-    sync_playwright,
 )
 
 from qwell.server.page import BUNDLE
 
-CHROMIUM_FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
 START_S = 120.0  # a cold start with real weights on a busy machine
 
 
@@ -164,20 +153,10 @@ def echo_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield url
 
 
-@pytest.fixture(scope="session")
-def browser(requires_program: Callable[[str], str]) -> Iterator[Browser]:
-    assert (BUNDLE / "index.html").is_file(), "the page is not built: run `make web`"
-    path = requires_program("chromium")
-    expect.set_options(timeout=20_000)  # a busy machine is no failure
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=CHROMIUM_FLAGS)
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
 def visit(browser: Browser) -> Iterator[Open]:
     """Opens a URL in a profile of its own and watches it: visit(url, locale=..., ...)."""
+    assert (BUNDLE / "index.html").is_file(), "the page is not built: run `make web`"
     visits: list[Visit] = []
     contexts: list[BrowserContext] = []
 

@@ -7,14 +7,14 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from html.parser import HTMLParser
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 ROOT = Path(__file__).parents[2]
 # of these documents the site has no page: they are read where they lie
@@ -119,17 +119,13 @@ def test_every_document_is_published(site: Path) -> None:
 
 
 @pytest.fixture
-def visitor(site: Path, requires_program: Callable[[str], str]) -> Iterator[Page]:
-    """A browser at the top of the served site."""
+def visitor(site: Path, browser: Browser) -> Iterator[Page]:
+    """A page at the top of the served site."""
     handler = functools.partial(Quiet, directory=str(site))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        with sync_playwright() as playwright:
-            program = requires_program("chromium")
-            browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
-            page = browser.new_page(base_url=f"http://127.0.0.1:{server.server_port}")
-            yield page
-            browser.close()
+        with browser.new_context(base_url=f"http://127.0.0.1:{server.server_port}") as context:
+            yield context.new_page()
         server.shutdown()
 
 

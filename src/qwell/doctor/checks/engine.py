@@ -322,6 +322,9 @@ def speed(system: System) -> Outcome:
     facts: Facts = {"tok_s": round(tok_s, 1), "usual_tok_s": round(usual.tok_s, 1)}
     if why := _cannot_compare(system, usual, now):
         return skipped(why, "baseline", **facts)
+    if tok_s < _SLOW * usual.tok_s:  # once may be chance
+        tok_s = float(_timings(take(system)).get("tok_s", 0))
+    facts["tok_s"] = round(tok_s, 1)
     if tok_s < _SLOW * usual.tok_s:
         return failed("much slower than usual", "baseline", **facts)
     return passed("baseline", **facts)
