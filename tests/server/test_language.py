@@ -75,7 +75,7 @@ async def test_a_line_speaks_the_language_that_the_page_chose(
         await line.send("{")
         refused = json.loads(await line.recv())
     assert event["cause"] == "工作进程被 SIGKILL 终止"
-    assert refused["fix"].endswith("后重新发送请求")
+    assert refused["fix"] == "发送 JSON 对象"
 
 
 async def test_a_stored_failure_is_read_in_the_language_of_whoever_reads_it(

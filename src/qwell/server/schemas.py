@@ -168,7 +168,9 @@ def invalid_body(errors: Sequence[Any]) -> QwellError:
             "invalid-request-body",
             found=f"the body is no JSON object: {reason}",
             expected="a JSON body as described at /docs",
-            fix="send a JSON object, with the header Content-Type: application/json",
+            fix="send a JSON object, with the header Content-Type: application/json"
+            if first["loc"]
+            else "send a JSON object",  # over a WebSocket there are no headers
         )
     more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
     if first["type"] == "extra_forbidden":
