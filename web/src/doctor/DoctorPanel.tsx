@@ -124,7 +124,7 @@ function useOpening(opening: Opening, control: CaseControl, say: (turn: TurnBody
       restart();
       say(turn);
     } else {
-      if (isFirst) noteCase(null);
+      if (isFirst) noteCase(opening.kind === "case" ? opening.id : null); // it may be loaded again before it is read
       if (opening.kind === "case") open(opening.id);
     }
   }, [opening, open, restart, run, say]);
