@@ -22,14 +22,13 @@ PANEL_IS_HERE = """() => performance.getEntriesByType("resource")
 
 
 def upgrade(bundle: Path) -> None:
-    """Another build: the script that the page names has another name now."""
-    index = bundle / "index.html"
-    (name,) = re.findall(r'src="/assets/([^"]+\.js)"', index.read_text())
-    for path in (index, *(bundle / "assets").glob("*.js")):
-        text = path.read_text()
-        if name in text:
-            path.write_text(text.replace(name, f"newer-{name}"))
-    (bundle / "assets" / name).rename(bundle / "assets" / f"newer-{name}")
+    """Another build: every script has another name now, as no name ever means two contents."""
+    scripts = sorted((bundle / "assets").glob("*.js"))
+    names = re.compile("|".join(re.escape(script.name) for script in scripts))
+    for path in (bundle / "index.html", *scripts):
+        path.write_text(names.sub(r"newer-\g<0>", path.read_text()))
+    for script in scripts:
+        script.rename(script.with_name(f"newer-{script.name}"))
 
 
 @pytest.fixture
