@@ -191,6 +191,11 @@ def test_speed_against_the_recorded(
     assert status("engine.first_token", machine) == first
 
 
+def test_what_costs_milliseconds_is_not_called_slow(with_facts: Any, status: Status) -> None:
+    machine = sampled(with_facts(baseline={**USUAL, "tok_s": 13_000.0}), tok_s=1_300.0)
+    assert status("engine.speed", machine) == "pass"
+
+
 def test_nothing_recorded_is_nothing_to_compare(with_facts: Any, status: Status) -> None:
     machine = sampled(with_facts(baseline={**USUAL, "n": 2}), tok_s=1.0, ttft_ms=9e4)
     assert status("engine.speed", machine) == "skip"

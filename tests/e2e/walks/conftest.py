@@ -95,9 +95,11 @@ class Walk:
         card = self.panel.locator(".diagnosis-card").last
         expect(card.locator(".fault-id")).to_have_text(fault, timeout=TURN_MS)
 
-    def expect_fixed(self) -> None:
+    def expect_fixed(self, *, after_s: float = 0.0) -> None:
+        """after_s: how long the fault must stay away until that counts."""
         end = self.panel.locator(".dialogue .end.fixed").last
-        expect(end).to_contain_text(WORDS["fixed"][self.language], timeout=TURN_MS)
+        patience = TURN_MS + 1000 * after_s
+        expect(end).to_contain_text(WORDS["fixed"][self.language], timeout=patience)
         end.scroll_into_view_if_needed()
 
     def step(self, zh: str, en: str) -> None:

@@ -69,7 +69,7 @@ def test_a_worker_that_is_killed_in_mid_answer(
     walk.panel.locator(".card.open").last.wait_for(timeout=TURN_MS)
     walk.show(walk.panel.locator(".diagnosis-card").last)
     walk.step("在错误卡片上按一下", "One press on the error card")
-    walk.expect_fixed()  # it came back by itself; half a minute without another death
+    walk.expect_fixed(after_s=30)  # it came back by itself: without another death for so long
     walk.step("它自己恢复了，半分钟内没有再退出", "It came back, and stayed for half a minute")
     walk.end()
 

@@ -11,7 +11,7 @@ from qwell.doctor import baseline
 from qwell.doctor.checks.host import LOCAL
 from qwell.doctor.finding import Facts, Outcome, check, failed, passed, skipped, warned
 from qwell.doctor.frozen import process_state, silent_s, why_frozen
-from qwell.doctor.load_sample import LoadSample, load_sample, take
+from qwell.doctor.load_sample import N_TOKENS, LoadSample, load_sample, take
 from qwell.doctor.model_files import header_of as head_of
 from qwell.doctor.model_files import headers, packs
 from qwell.doctor.weight_header import Header
@@ -25,6 +25,7 @@ _LOAD_LIMIT_S = 600.0
 _LATELY_S, _OFTEN, _JUST_NOW_S = 600.0, 3, 30.0
 _BEAT_S = 2.0  # the worker tells how it is doing at least this often
 _SLOW, _LATE = 0.35, 4.0  # times the recorded speed, times the recorded first token
+_NOTICEABLE_S = 0.05  # lost on one sample
 
 
 def worker(system: System) -> dict[str, Any]:
@@ -322,12 +323,18 @@ def speed(system: System) -> Outcome:
     facts: Facts = {"tok_s": round(tok_s, 1), "usual_tok_s": round(usual.tok_s, 1)}
     if why := _cannot_compare(system, usual, now):
         return skipped(why, "baseline", **facts)
-    if tok_s < _SLOW * usual.tok_s:  # once may be chance
+    if _is_slow(tok_s, usual.tok_s):  # once may be chance
         tok_s = float(_timings(take(system)).get("tok_s", 0))
     facts["tok_s"] = round(tok_s, 1)
-    if tok_s < _SLOW * usual.tok_s:
+    if _is_slow(tok_s, usual.tok_s):
         return failed("much slower than usual", "baseline", **facts)
     return passed("baseline", **facts)
+
+
+def _is_slow(tok_s: float, usual_tok_s: float) -> bool:
+    """By a factor, and by a time that is more than one late turn of the scheduler."""
+    lost_s = N_TOKENS / max(tok_s, 1e-3) - N_TOKENS / max(usual_tok_s, 1e-3)
+    return tok_s < _SLOW * usual_tok_s and lost_s > _NOTICEABLE_S
 
 
 @check("engine.first_token", layer="engine", needs=READY, timeout_s=30.0)
