@@ -16,6 +16,11 @@ from fastapi import FastAPI
 from qwell.config import Settings
 from qwell.server.connections import Patience
 from qwell.server.streams import Streams
+from qwell.server.unreadable import (
+    MAX_HEAD_BYTES,
+    ExplainingProtocol,
+    ExplainingSocketProtocol,
+)
 
 log = logging.getLogger("qwell.server")
 
@@ -60,8 +65,9 @@ def make_server(app: FastAPI, *, drain_s: float | None = None) -> DrainingServer
     settings: Settings = app.state.settings
     config = uvicorn.Config(
         app,
-        http="h11",  # comes with uvicorn, and bounds headers; the other one takes any size
-        ws="websockets-sansio",  # the other implementation of the same library is deprecated
+        http=ExplainingProtocol,  # on h11, which comes with uvicorn and bounds headers
+        h11_max_incomplete_event_size=MAX_HEAD_BYTES,
+        ws=ExplainingSocketProtocol,
         ws_max_size=settings.max_body_mib * 2**20,
         ws_per_message_deflate=False,  # events are small, and what is not unpacked is no bomb
         proxy_headers=False,  # trusted_proxy.py decides: the default trusts this machine

@@ -27,6 +27,7 @@ MEDIA_TYPE = "application/problem+json"
 _STATUS = {
     "invalid-request-body": 400,
     "context-overflow": 400,
+    "request-unreadable": 400,
     "auth-missing": 401,
     "cors-blocked": 403,
     "host-not-allowed": 403,
