@@ -54,7 +54,7 @@ inline Floats<N> each(F&& f, const V&... v) {
 template <int N = 16>
 inline Floats<N> lanes(float x) {
   if constexpr (N == kWidth) {
-    return {Part{} + x};
+    return {x - Part{}};  // 0 + x is an addition, for -0; x - 0 is x
   } else {
     return {lanes<N / 2>(x), lanes<N / 2>(x)};
   }

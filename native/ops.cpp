@@ -124,6 +124,12 @@ inline void score(const float* q, int head_dim, const Lanes* k, float* scores, i
   for (int h = 0; h < H; ++h) store(scores + h * n_rows_stride, s[h]);
 }
 
+// Into the second level of cache. The processor's own prefetcher stops at the end of each page,
+// every 32 positions of 64 numbers. Beyond the last position it asks in vain: no harm.
+inline void fetch_a_span_later(const uint16_t* from, int head_dim) {
+  __builtin_prefetch(from + kAttentionSpan * head_dim, 0, 2);
+}
+
 // out[h][16 dims] += sum over positions of p[h][position] * v[position][16 dims]
 template <int H>
 inline void mix(const float* p, const uint16_t* v, int head_dim, int n, float* out) {
@@ -131,6 +137,7 @@ inline void mix(const float* p, const uint16_t* v, int head_dim, int n, float* o
   QWELL_UNROLL
   for (int h = 0; h < H; ++h) o[h] = load(out + h * head_dim);
   for (int i = 0; i < n; ++i) {
+    fetch_a_span_later(v + i * head_dim, head_dim);
     const Lanes value = load_half(v + i * head_dim);
     QWELL_UNROLL
     for (int h = 0; h < H; ++h) o[h] += p[h * kAttentionSpan + i] * value;
@@ -189,7 +196,10 @@ void attend(const Attention& a) {
     const int n = end - begin < kAttentionSpan ? end - begin : kAttentionSpan;
     for (int p = 0; p < n; p += 16) {
       const uint16_t* k = a.cache.k + static_cast<int64_t>(begin + p) * dim;
-      for (int i = 0; i < dim; ++i) keys[i] = load_half(k + i * 16);
+      for (int i = 0; i < dim; ++i) {
+        fetch_a_span_later(k + i * 16, dim);
+        keys[i] = load_half(k + i * 16);
+      }
       in_bunches(rows, [&](int row, auto h) {
         score<h()>(queries + row * dim, dim, keys, scores + row * kAttentionSpan + p,
                    kAttentionSpan);
@@ -202,7 +212,7 @@ void attend(const Attention& a) {
       for (int i = seen < 0 ? 0 : seen; i < padded; ++i) row[i] = -INFINITY;
       float peak = most[r];
       for (int i = 0; i < padded; i += 16) peak = std::fmax(peak, max_of(load(row + i)));
-      const float keep = peak == -INFINITY ? 1.0f : std::exp(most[r] - peak);
+      const float keep = peak == most[r] ? 1.0f : std::exp(most[r] - peak);
       Lanes sums{};
       for (int i = 0; i < padded; i += 16) {
         const Lanes e = peak == -INFINITY ? Lanes{} : exp(load(row + i) - peak);
