@@ -116,6 +116,18 @@ def test_the_architecture_of_a_library(tmp_path: Path) -> None:
     assert container._elf_machine(tmp_path / "y.so") == ""
 
 
+def test_an_engine_built_for_another_machine(
+    machine: Any, status: Status, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = tmp_path / "_native.so"
+    monkeypatch.setattr(container, "extension_path", lambda: str(library))
+    for number, expected in ((183, "fail"), (62, "pass")):
+        library.write_bytes(b"\x7fELF\x02\x01\x01" + bytes(9) + struct.pack("<HH", 3, number))
+        with monkeypatch.context() as own:
+            own.setattr("platform.machine", lambda: "x86_64")
+            assert status("container.architecture", machine) == expected
+
+
 def test_another_service_on_localhost(make_machine: Any, status: Status) -> None:
     variable = "QWELL_DATABASE_URL"
     near = make_machine({variable: "postgresql://u:p@localhost:5432/chat"})

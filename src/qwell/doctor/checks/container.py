@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from qwell.doctor.address import is_loopback
+from qwell.doctor.checks.dependency import extension_path
 from qwell.doctor.checks.host import LOCAL, written_folders
 from qwell.doctor.finding import Facts, Outcome, check, failed, passed, skipped, warned
 from qwell.doctor.load_sample import load_sample
@@ -265,11 +266,12 @@ def architecture(system: System) -> Outcome:
     """The compiled extension was built for this CPU's architecture."""
     del system
     own = platform.machine()
-    for path in sorted(Path(__file__).parents[2].glob("_native*.so")):
-        built = _elf_machine(path)
-        if built and built != own:
-            facts: Facts = {"path": str(path), "built_for": built, "machine": own}
-            return failed("built for another architecture", "ELF header", **facts)
+    if (path := extension_path()) is None:
+        return skipped("there is no compiled extension")
+    built = _elf_machine(Path(path))
+    if built and built != own:
+        facts: Facts = {"path": path, "built_for": built, "machine": own}
+        return failed("built for another architecture", "ELF header", **facts)
     return passed("ELF header", machine=own)
 
 

@@ -221,7 +221,7 @@ def websockets(system: System) -> Outcome:
     return passed("import")
 
 
-def _extension() -> str | None:
+def extension_path() -> str | None:
     """The file of the compiled engine; an editable installation keeps it beside no source."""
     spec = find_spec("qwell._native")
     return spec.origin if spec else None
@@ -230,7 +230,7 @@ def _extension() -> str | None:
 @check("dependency.native_extension", layer="dependency", needs=LOCAL)
 def native_extension(system: System) -> Outcome:
     """The compiled engine is where the interpreter looks for it."""
-    if path := _extension():
+    if path := extension_path():
         return passed("listing", path=path)
     if system.settings.engine != "native":
         return skipped("another engine is chosen")
@@ -250,7 +250,7 @@ def native_loads(system: System) -> Outcome:
 @check("dependency.build_tools", layer="dependency", needs=LOCAL)
 def build_tools(system: System) -> Outcome:
     """Where the engine still has to be built, there is what builds it."""
-    if _extension() or system.settings.engine != "native":
+    if extension_path() or system.settings.engine != "native":
         return passed("listing", needed=False)
     missing = [name for name in ("c++", "cmake") if shutil.which(name) is None]
     if missing:

@@ -9,6 +9,7 @@ import shutil
 import struct
 from collections.abc import Iterator
 from contextlib import ExitStack
+from importlib.util import find_spec
 from pathlib import Path
 
 from qwell.lab.case import Effect, NotInjected, in_turn, injector
@@ -16,7 +17,7 @@ from qwell.lab.patient import Patient
 from qwell.lab.rig.groups import cpu_group
 from qwell.lab.rig.mounts import mounted, read_only
 from qwell.lab.rig.namespaces import own_network
-from qwell.lab.rig.packages import first_on_path
+from qwell.lab.rig.packages import elsewhere, first_on_path
 
 INSIDE = {"KUBERNETES_SERVICE_HOST": "10.43.0.1"}  # how a pod knows that it is one
 NOBODY = 65534
@@ -206,18 +207,15 @@ def _refusal(folder: Path) -> str:
 
 @injector("exec-format-error", "engine-of-another-machine", who="none")
 def foreign_engine(patient: Patient) -> Iterator[Effect]:
-    """A copy of the program whose compiled part was built for another processor."""
-    import qwell
-
-    package = Path(qwell.__file__).parent
-    own = next(iter(sorted(package.glob("_native*.so"))), None)
-    if own is None:
-        raise NotInjected("the compiled part does not lie beside the package")
-    with first_on_path(patient, {}) as folder:
-        skip = shutil.ignore_patterns("__pycache__", "static", "catalogue.cache")
-        shutil.copytree(package, folder / "qwell", ignore=skip)
-        target = folder / "qwell" / own.name
-        _claim_machine(target, 183)
+    """The program's compiled part was built for another processor."""
+    compiled = find_spec("qwell._native")
+    if compiled is None or compiled.origin is None:
+        raise NotInjected("qwell has no compiled part here")
+    own = Path(compiled.origin)
+    target = patient.folder / own.name
+    shutil.copy(own, target)
+    _claim_machine(target, 183)
+    with first_on_path(patient, elsewhere("qwell._native", target)):
         yield Effect(
             proof=f"{target}: machine 183 (aarch64) in its header",
             trouble=lambda: _import_trouble(patient),

@@ -24,6 +24,14 @@ class Absent:
             raise ModuleNotFoundError("No module named " + repr(name), name=name)
 sys.meta_path.insert(0, Absent())
 """
+_ELSEWHERE = """\
+import sys
+from importlib.util import spec_from_file_location
+class Elsewhere:
+    def find_spec(self, name, path=None, target=None):
+        return spec_from_file_location(name, {path!r}) if name == {name!r} else None
+sys.meta_path.insert(0, Elsewhere())
+"""
 _EXTENSION = """\
 {declarations}
 void *PyInit_{name}(void) {{ {calls} return 0; }}
@@ -51,6 +59,11 @@ def without(*names: str) -> dict[str, str]:
     return {
         "sitecustomize.py": _HIDE.format(names=set(names), starts=tuple(f"{n}." for n in names))
     }
+
+
+def elsewhere(name: str, path: Path) -> dict[str, str]:
+    """Files that make the interpreter take a module from there, wherever it is installed."""
+    return {"sitecustomize.py": _ELSEWHERE.format(name=name, path=str(path))}
 
 
 def metadata(name: str, version: str, *requires: str) -> dict[str, str]:
