@@ -93,10 +93,19 @@ async def test_a_request_that_kills_engines_ends() -> None:
     assert len(engines.asked) == MOST_MOVES + 1
 
 
-async def test_what_cannot_be_gone_on_with_ends_at_once() -> None:
-    engines = FakeEngines([Delta("{"), None], [Done()])
+async def test_json_is_gone_on_with() -> None:
+    engines = FakeEngines([Delta('{"a"'), None], [Delta(": 1}"), Done()])
     asked = Request("r1", HELLO.messages, reply_schema={"type": "object"})
-    assert isinstance((await events_of(engines, asked))[-1], Failed)
+    assert text_of(await events_of(engines, asked)) == '{"a": 1}'
+
+
+async def test_what_cannot_be_gone_on_with_ends_at_once_and_says_what_to_do() -> None:
+    call = Delta("", tool_calls=({"id": "c", "name": "f", "arguments": ""},))
+    engines = FakeEngines([call, None], [Done()])
+    asked = Request("r1", HELLO.messages, tools=({"function": {"name": "f"}},))
+    end = (await events_of(engines, asked))[-1]
+    assert isinstance(end, Failed)
+    assert "send the message again" in end.fix
     assert len(engines.asked) == 1
 
 

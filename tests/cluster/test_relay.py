@@ -6,6 +6,7 @@ from qwell.cluster.relay import Relay
 from qwell.core import Delta, Done, Message, Prefill, Queued, Request, Usage
 
 HELLO = Request("r1", (Message("user", "count"),), max_tokens=10)
+CALL = Delta("", tool_calls=({"id": "c", "name": "f", "arguments": ""},))
 
 
 def said(relay: Relay, *texts: str) -> None:
@@ -56,16 +57,20 @@ def test_the_reader_is_not_told_twice_where_it_stands() -> None:
     assert done == Done("stop", Usage(9, 0, 3))
 
 
-def test_an_answer_in_a_grammar_is_only_begun_anew() -> None:
+def test_an_answer_in_a_schema_is_gone_on_with() -> None:
     relay = Relay(Request("r1", HELLO.messages, reply_schema={"type": "object"}))
     relay.rest()
-    assert relay.can_move
     said(relay, "{")
-    assert not relay.can_move
+    assert relay.can_move
+    rest = relay.rest()
+    assert (rest.messages[-1].content, rest.reply_schema) == ("{", {"type": "object"})
 
 
-def test_an_answer_that_calls_a_tool_is_only_begun_anew() -> None:
+def test_with_tools_text_is_gone_on_with_and_a_call_is_not() -> None:
     relay = Relay(Request("r1", HELLO.messages, tools=({"function": {"name": "f"}},)))
     relay.rest()
-    assert relay.passed(Delta("", tool_calls=({"id": "c", "name": "f", "arguments": ""},)))
+    said(relay, "I look")
+    assert relay.can_move
+    assert relay.passed(CALL)
     assert not relay.can_move
+    assert not Relay(HELLO, [Delta("I look"), CALL]).can_move

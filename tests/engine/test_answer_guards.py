@@ -15,6 +15,7 @@ CITY = {"type": "object", "properties": {"city": {"type": "string"}}}
 RAIN = {"type": "function", "function": {"name": "weather", "parameters": CITY}}
 GARBLED = "你好世界".encode().decode("latin-1") * 3
 CALL = '<tool_call>\n{"name": "weather", "arguments": {}}\n</tool_call>'
+JSON = '{"a": "é", "b": [1]}'
 
 
 def notices(bench: Any, name: str) -> list[str]:
@@ -68,6 +69,25 @@ def test_an_answer_ends_where_its_grammar_does(bench: Build) -> None:
     b.run()
     assert b.text("a") == '{"a": 1}'
     assert b.done("a").reason == "stop"
+
+
+@pytest.mark.parametrize("n", range(len(JSON) + 1))
+def test_json_is_gone_on_with_wherever_it_broke_off(bench: Build, n: int) -> None:
+    b = bench(reply=lambda _: f"{JSON} and then some")
+    begun = (Message("user", "x"), Message("assistant", JSON[:n]))
+    b.add(Request("a", begun, continue_last=True, reply_schema={"type": "object"}))
+    b.run()
+    assert b.text("a") == JSON[n:]
+    assert b.done("a").reason == "stop"
+
+
+def test_text_that_is_gone_on_with_begins_no_call_without_tags(bench: Build) -> None:
+    bare = '{"name": "weather", "arguments": {}}'
+    b = bench(reply=lambda _: f"Like this: {bare}")
+    begun = (Message("user", "x"), Message("assistant", "Like this: "))
+    b.add(Request("a", begun, continue_last=True, tools=(RAIN,)))
+    b.run()
+    assert (b.text("a"), called(b, "a")) == (bare, [])
 
 
 def test_a_schema_that_cannot_be_followed_fails_only_its_request(bench: Build) -> None:

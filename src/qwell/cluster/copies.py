@@ -152,7 +152,7 @@ class Elsewhere:
         self._copies = copies
         self._id = stream_id
         self._n_events = len(events)
-        self._pieces = [it.text for it in map(_event, events) if isinstance(it, Delta)]
+        self._pieces = [it for it in map(_event, events) if isinstance(it, Delta)]
         self._read = asyncio.Event()
         self._read.set()
         self._own_request = ""
@@ -192,7 +192,7 @@ class Elsewhere:
             for event in map(_event, told["events"]):
                 self._n_events += 1
                 if isinstance(event, Delta):
-                    self._pieces.append(event.text)
+                    self._pieces.append(event)
                 yield event
             if (
                 told["orphan"]
@@ -203,12 +203,13 @@ class Elsewhere:
                 self._copies.claimed.add(self._id)
                 return
 
-    def _said_after(self, request: Request) -> Sequence[str]:
+    def _said_after(self, request: Request) -> Sequence[Delta]:
         """What engines have said: a text that was to be gone on with is not theirs."""
         if not request.continue_last or not request.messages:
             return self._pieces
-        begun = request.messages[-1].content
-        return ["".join(self._pieces)[len(begun) :]]
+        text = "".join(piece.text for piece in self._pieces)
+        calls = tuple(call for piece in self._pieces for call in piece.tool_calls)
+        return [Delta(text[len(request.messages[-1].content) :], tool_calls=calls)]
 
     async def cancel(self, request_id: str) -> None:  # noqa: ARG002  there is only this one
         if self.is_ours:

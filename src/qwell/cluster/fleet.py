@@ -16,7 +16,7 @@ from qwell.cluster.affinity import affinity
 from qwell.cluster.board import POST_EVERY_S, together
 from qwell.cluster.relay import Relay
 from qwell.config import Settings
-from qwell.core import Done, Event, Failed, Request, is_terminal
+from qwell.core import Delta, Done, Event, Failed, Request, is_terminal
 from qwell.engine.failure import failed
 from qwell.errors import QwellError
 from qwell.worker.status import WorkerStatus
@@ -79,7 +79,7 @@ class Fleet:
             async for event in events:
                 yield event
 
-    async def go_on(self, request: Request, said: Sequence[str]) -> AsyncGenerator[Event]:
+    async def go_on(self, request: Request, said: Sequence[Delta]) -> AsyncGenerator[Event]:
         """The rest of an answer whose front is gone, after the pieces that its reader has."""
         relay = Relay(request, said)
         if not relay.can_move:

@@ -14,19 +14,21 @@ from qwell.core import Delta, Done, Event, Message, Notice, Prefill, Queued, Req
 class Relay:
     """Events go through `passed`; `rest` is what must still be asked when an engine is lost."""
 
-    def __init__(self, request: Request, said: Sequence[str] | None = None) -> None:
+    def __init__(self, request: Request, said: Sequence[Delta] | None = None) -> None:
         """said: what engines have said before, by way of another front."""
         self._request = request
-        self._said = "".join(said or ())
-        self._n_pieces = len(said or ())  # of text and calls: about as many as tokens
+        self._said = ""
+        self._n_pieces = 0  # of text and calls: about as many as tokens
+        self._has_called = False
         self._n_engines = 0 if said is None else 1
+        for piece in said or ():
+            self._note(piece)
 
     @property
     def can_move(self) -> bool:
-        """Whether another engine can go on. Text that follows a grammar can only be begun anew."""
-        request = self._request
-        is_plain = not (request.tools or request.reply_schema or request.prompt_ids)
-        return not self._n_pieces or (is_plain and request.top_logprobs is None)
+        """Whether another engine can go on: after text it can, not in the middle of a call."""
+        is_text = not self._has_called and not self._request.prompt_ids
+        return not self._n_pieces or (is_text and self._request.top_logprobs is None)
 
     def rest(self) -> Request:
         """The request for the next engine."""
@@ -48,8 +50,7 @@ class Relay:
     def passed(self, event: Event) -> Event | None:
         """The event as the reader should see it, or None for what it has been told before."""
         if isinstance(event, Delta):
-            self._said += event.text
-            self._n_pieces += 1
+            self._note(event)
         if self._n_engines == 1:
             return event
         if isinstance(event, Queued | Prefill | Notice):
@@ -59,3 +60,8 @@ class Relay:
             total = event.usage.completion_tokens + max(0, n_before)
             return replace(event, usage=replace(event.usage, completion_tokens=total))
         return event
+
+    def _note(self, piece: Delta) -> None:
+        self._said += piece.text
+        self._n_pieces += 1
+        self._has_called = self._has_called or bool(piece.tool_calls)

@@ -91,9 +91,9 @@ class Constraint:
         self._check()
         return self._bits
 
-    def accept(self, token: int) -> None:
-        """The answer goes on with this token."""
-        self._matcher.consume_token(token)
+    def accept(self, *tokens: int) -> None:
+        """The answer goes on with these tokens."""
+        self._matcher.consume_tokens(list(tokens))
         self._check()
 
     def _check(self) -> None:

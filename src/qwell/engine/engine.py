@@ -184,7 +184,12 @@ class Engine:
             must_call=request.must_call,
             one_call=request.one_call,
         )
-        return self._grammars.constraint(grammar) if grammar else None
+        if not grammar:
+            return None
+        constraint = self._grammars.constraint(grammar)
+        if request.continue_last and request.reply_schema is not None:
+            constraint.accept(*self._text.tokenizer.encode(request.messages[-1].content))
+        return constraint
 
     def _admit(self) -> None:
         place = self._scheduler.place(self._scheduler.waiting[0])
@@ -315,7 +320,7 @@ class Engine:
             raise not_finite(sequence.n_answer)
         if token == FORBIDDEN:
             raise nothing_allowed(sequence.n_answer)
-        if constraint:
+        if constraint and not constraint.is_complete:  # when it is, this is the end
             constraint.accept(token)
         return token
 

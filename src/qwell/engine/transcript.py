@@ -30,7 +30,8 @@ class Transcript:
         self._request = request
         self._decoder = IncrementalDecoder(tokenizer, request.stop)
         names = [tool["function"]["name"] for tool in request.tools]
-        self._calls = CallSplitter(names) if names else None
+        is_begun = request.continue_last and bool(request.messages[-1].content.strip())
+        self._calls = CallSplitter(names, is_begun=is_begun) if names else None
         self._guard = LoopGuard()
         self._garbled = GarbledWatch()
         self._pieces: list[str] = []

@@ -27,13 +27,14 @@ _FENCE = re.compile(r"```(json)?\s*")
 class BareCallParser:
     """Holds an answer back for as long as it may still be a call; sees those that begin it.
 
-    names   of the tools on offer
+    names      of the tools on offer
+    is_begun   the answer has begun before, with text
     """
 
-    def __init__(self, names: Iterable[str]) -> None:
+    def __init__(self, names: Iterable[str], *, is_begun: bool = False) -> None:
         self._names = frozenset(names)
         self._beginnings = tuple(f'{{"name":{json.dumps(name)}' for name in self._names)
-        self._held: str | None = ""  # None: it is text, whatever comes
+        self._held: str | None = None if is_begun else ""  # None: it is text, whatever comes
         self._arguments: ObjectEnd | None = None  # while those of a call come
         self._due: tuple[str, ...] = ()  # after them: what belongs to the call, where it comes
         self._after_call = False
@@ -128,8 +129,8 @@ def _without_fence(text: str) -> tuple[str, bool]:
 class CallSplitter:
     """Text and calls of an answer, the calls with tags or without. As ToolCallParser."""
 
-    def __init__(self, names: Iterable[str]) -> None:
-        self._bare = BareCallParser(names)
+    def __init__(self, names: Iterable[str], *, is_begun: bool = False) -> None:
+        self._bare = BareCallParser(names, is_begun=is_begun)
         self._tagged = ToolCallParser()
 
     def push(self, text: str) -> list[Item]:
