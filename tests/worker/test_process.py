@@ -12,7 +12,9 @@ from typing import IO, Any
 import pytest
 
 from qwell.config import Settings
+from qwell.core import Delta, Done, Notice
 from qwell.worker import protocol
+from qwell.worker.process import Reports
 
 LOAD = {"op": "load", "settings": asdict(Settings(engine="scripted", parallel=1))}
 
@@ -97,3 +99,23 @@ def test_a_script_it_cannot_read_is_a_fault_with_a_name() -> None:
         send(process, LOAD)
         assert read_until(reports, "phase", "failed")["error"]["fault"] == "config-invalid"
         assert process.wait(timeout=20) == 1
+
+
+def test_words_that_were_kept_are_sent_as_one_and_ends_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    reading, writing = os.pipe()
+    reports = Reports(writing)
+    monkeypatch.setattr("qwell.worker.process.HELD_S", 0.0)
+    reports.events([("a", Delta("one ")), ("b", Delta("uno "))])
+    monkeypatch.setattr("qwell.worker.process.HELD_S", 3600.0)
+    for word in ("two ", "three "):
+        reports.events([("a", Delta(word, logprobs=({"token": word},))), ("b", Delta("dos "))])
+    reports.events([("b", Notice("boilerplate-reply")), ("b", Done())])
+    os.close(writing)
+    with os.fdopen(reading, "rb") as sent:
+        said = [(m["id"], m["event"]) for m in map(protocol.decode, sent)]
+    texts = [(name, event.get("text", event["type"])) for name, event in said]
+    expected = [("a", "one "), ("b", "uno "), ("a", "two three "), ("b", "dos dos ")]
+    assert texts == [*expected, ("b", "notice"), ("b", "done")]
+    assert said[2][1]["logprobs"] == [{"token": "two "}, {"token": "three "}]

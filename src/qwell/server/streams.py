@@ -37,6 +37,7 @@ from qwell.server.worker_protocol import Worker
 
 PAUSE_AFTER_S = 0.1  # without a reader; between two long-polls nobody reads for a moment
 LAST_LOOK_S = 1.0  # readers get this long to see the end of an answer at shutdown
+_to_json = json.JSONEncoder(ensure_ascii=False).encode
 log = logging.getLogger("qwell.server.answer")
 
 
@@ -345,7 +346,7 @@ class Stream:
         seq = len(self.entries)
         shown = worded(event, self._language) if isinstance(event, Failed) else event
         body = {"seq": seq, **event_to_dict(shown), **(names or {})}
-        return Entry(seq, event, json.dumps(body, ensure_ascii=False))
+        return Entry(seq, event, _to_json(body))
 
     def _show(self, entry: Entry) -> None:
         """Readers see it. No effect after a terminal event."""

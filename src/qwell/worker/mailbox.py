@@ -8,27 +8,16 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 
-from qwell.core import Delta, Event, Loading, Prefill, Queued, is_terminal
-
-
-def _merge(older: Event, newer: Event) -> Event | None:
-    """One event that says what both say, or None when both are needed."""
-    if isinstance(older, Delta) and isinstance(newer, Delta):
-        return Delta(
-            older.text + newer.text,
-            older.logprobs + newer.logprobs,
-            older.tool_calls + newer.tool_calls,
-        )
-    if type(older) is type(newer) and isinstance(newer, Queued | Loading | Prefill):
-        return newer
-    return None
+from qwell.core import Delta, Event, is_terminal
+from qwell.worker.merge import merged
 
 
 class Mailbox:
     """Unread neighbours of a kind are merged, pieces of text only where more than room are unread.
 
-    So its length is bounded by room and the kinds in a row, and a reader that keeps up gets a
-    piece for each token. After a terminal event everything put is ignored: there is exactly one.
+    So its length is bounded by room and the kinds in a row, and a reader that keeps up gets the
+    pieces as the worker sent them. After a terminal event everything put is ignored: there is
+    exactly one.
     """
 
     def __init__(self, room: int = 64) -> None:
@@ -42,9 +31,9 @@ class Mailbox:
             return
         self.closed = is_terminal(event)
         is_roomy = isinstance(event, Delta) and len(self._events) < self._room
-        merged = _merge(self._events[-1], event) if self._events and not is_roomy else None
-        if merged is not None:
-            self._events[-1] = merged
+        both = merged(self._events[-1], event) if self._events and not is_roomy else None
+        if both is not None:
+            self._events[-1] = both
         else:
             self._events.append(event)
         self._filled.set()

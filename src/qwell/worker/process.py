@@ -23,10 +23,11 @@ from qwell import log
 from qwell.backends.memory import give_back
 from qwell.backends.registry import import_failed
 from qwell.config import Settings
-from qwell.core import Delta, Request, event_to_dict
+from qwell.core import Delta, Event, Request, event_to_dict
 from qwell.engine.failure import out_of_memory
 from qwell.errors import QwellError
 from qwell.worker import protocol
+from qwell.worker.merge import merged
 
 if TYPE_CHECKING:
     from qwell.engine.engine import Engine, Events
@@ -45,7 +46,7 @@ class Reports:
     def __init__(self, fd: int) -> None:
         self._fd = fd
         self._lock = threading.Lock()
-        self._held: list[dict[str, Any]] = []  # events of the engine's thread
+        self._held: dict[str, list[Event]] = {}  # by request, of the engine's thread
         self._sent_at = 0.0
 
     def send(self, *messages: dict[str, Any]) -> None:
@@ -63,19 +64,32 @@ class Reports:
     def events(self, events: Events) -> None:
         """Send them, or keep them for a moment if they are but the next words of answers.
 
-        Each writing wakes the parent, which needs one of the cores that compute.
+        Each writing wakes the parent, which needs one of the cores that compute, and each event
+        is work for it: words that were kept are sent as one.
         """
-        self._held += ({"op": "event", "id": i, "event": event_to_dict(e)} for i, e in events)
+        for request_id, event in events:
+            self._hold(self._held.setdefault(request_id, []), event)
         now = time.monotonic()
         if now - self._sent_at >= HELD_S or not all(isinstance(e, Delta) for _, e in events):
             self._sent_at = now
             self.flush()
 
+    def _hold(self, held: list[Event], event: Event) -> None:
+        both = merged(held[-1], event) if held else None
+        if both is None:
+            held.append(event)
+        else:
+            held[-1] = both
+
     def flush(self) -> None:
         """Send what is kept."""
-        held, self._held = self._held, []
+        held, self._held = self._held, {}
         if held:
-            self.send(*held)
+            self.send(*(_event(i, event) for i, events in held.items() for event in events))
+
+
+def _event(request_id: str, event: Event) -> dict[str, Any]:
+    return {"op": "event", "id": request_id, "event": event_to_dict(event)}
 
 
 class Worker:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+_to_json = json.JSONEncoder(separators=(",", ":")).encode
 MAX_LINE_BYTES = 16 * 2**20  # a context of 32768 tokens is well below one megabyte of text
 
 
@@ -18,7 +19,7 @@ class ProtocolError(Exception):
 def encode(message: dict[str, Any]) -> bytes:
     """One line, newline included. Raises ProtocolError above MAX_LINE_BYTES."""
     # ASCII escapes keep lone surrogates, which JSON clients may send, from breaking the pipe
-    line = json.dumps(message, separators=(",", ":")).encode("ascii") + b"\n"
+    line = _to_json(message).encode("ascii") + b"\n"
     if len(line) > MAX_LINE_BYTES:
         raise ProtocolError(f"message of {len(line)} bytes; at most {MAX_LINE_BYTES}")
     return line
