@@ -253,6 +253,7 @@ def test_with_tls(
         moved = httpx.get(f"{plain}/version", headers={"Host": "chat.example.com"})
         assert moved.status_code == 308
         assert moved.headers["location"] == "https://chat.example.com/version"
+        assert httpx.get(f"{plain}/health").json()["status"] == "ok"  # as compose.yaml asks
         named = {"Host": "chat.example.com"}
         url = f"https://127.0.0.1:{port + 1}"
         answer = httpx.get(f"{url}/", headers=named, verify=trusted)
