@@ -62,6 +62,16 @@ def test_the_model_is_told_with_the_reason_for_its_threads() -> None:
     ]
 
 
+def test_the_choice_of_weights_is_told_in_both_languages() -> None:
+    why = (
+        "auto: each matrix in the smallest kind that keeps the source's quality (70% q5, 30% q4);"
+        " 326 MB read per token"
+    )
+    model = {"name": "x", "quant": "q5", "quant_why": why}
+    assert model_lines(model)[1] == f"weights q5 ({why})"
+    assert model_lines(model, "zh")[1].endswith("（70% q5, 30% q4）；每个 token 读取 326 MB)")
+
+
 def test_unknown_facts_are_left_out() -> None:
     assert model_lines({"name": "x"}) == ["model   x"]
 

@@ -72,12 +72,15 @@ def model_lines(
     """
     words = words_for(language)
     name, source = str(model.get("name", "")), _source(model.get("source", {}))
-    threads_why = translated(str(model.get("threads_why", "")), language)
+    weights, weights_why, threads_why, slow_why = (
+        translated(str(model.get(key, "")), language)
+        for key in ("quant", "quant_why", "threads_why", "slow_why")
+    )
     facts: dict[str, tuple[Any, ...]] = {
         "model": (words["from"].format(name, source) if source else name,),
-        "weights": (model.get("quant"),),
+        "weights": (f"{weights} ({weights_why})" if weights_why else weights,),
         "engine": (" ".join(str(model[key]) for key in ("engine", "isa") if model.get(key)),),
-        "warning": (translated(str(model.get("slow_why", "")), language),),
+        "warning": (slow_why,),
         "threads": (model.get("n_threads"), threads_why),
         "context": (model.get("n_ctx"), model.get("n_slots", 1)),
         "shorter": (asked_ctx if asked_ctx > model.get("n_ctx", asked_ctx) else 0,),
