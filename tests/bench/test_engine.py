@@ -83,6 +83,7 @@ def test_the_report_names_ratio_and_what_is_missing() -> None:
             "pause": {"longest_ms": 140.0, "alone_ms": 34.0},
             "turns": {"first_ms": 100.0, "last_ms": 120.0},
             "rest_ms": {"answering": 90.0, "reading": 120.0},
+            "overhead": {"share": 0.021, "server_ms": 0.08},
         },
         "lookup": {"novel": 1.0},
         "kl": None,
@@ -99,4 +100,5 @@ def test_the_report_names_ratio_and_what_is_missing() -> None:
     assert "1.50 times as much at 8000 tokens as at 100" in text
     assert "550 MB with 4,096 tokens" in text
     assert "140 ms while another prompt is read, 34 else" in text
+    assert "2.1% more time a token than the engine alone" in text
     assert "not measured: q did not start" in text

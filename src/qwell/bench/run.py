@@ -6,7 +6,9 @@ import asyncio
 import os
 import platform
 import sys
+import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +94,8 @@ def _start(source: Path, n_threads: int, python: str) -> tuple[list[Peer], list[
 def _serving(settings: Settings) -> dict[str, Any] | None:
     """None without httpx. The server gets the same weights, quant and threads."""
     try:
+        from qwell.bench.overhead import N_TOKENS, overhead
+        from qwell.bench.overhead import ROUNDS as OVERHEAD_ROUNDS
         from qwell.bench.serving import serving
     except ImportError:
         return None
@@ -99,7 +103,11 @@ def _serving(settings: Settings) -> dict[str, Any] | None:
     options += ["--threads", str(settings.threads)]
     if settings.cache_dir:
         options += ["--cache-dir", settings.cache_dir]
-    return asyncio.run(serving("native", options))
+    seen = asyncio.run(serving("native", options))
+    with tempfile.TemporaryDirectory() as data:
+        own = replace(settings, ctx_size=4096, data_dir=data)
+        cost = overhead("native", own, options, rounds=OVERHEAD_ROUNDS, n_tokens=N_TOKENS)
+        return seen | {"overhead": asyncio.run(cost)}
 
 
 def _divergence(engine: OwnEngine, source: Path, pack: Path) -> dict[str, float] | None:

@@ -104,6 +104,7 @@ def _served(seen: dict[str, Any] | None) -> list[str]:
     pause, turns, rest = seen["pause"], seen["turns"], seen["rest_ms"]
     start, memory = seen["start_to_first_token_s"], seen["rss_mb"]
     longest, alone = pause["longest_ms"], pause["alone_ms"]
+    cost = seen["overhead"]
     return [
         f"start           {start:8.2f} s from the command to a first token",
         f"worker's memory {memory:8.0f} MB with 4,096 tokens of one conversation",
@@ -112,6 +113,8 @@ def _served(seen: dict[str, Any] | None) -> list[str]:
         f"turn 1          {turns['first_ms']:8.0f} ms to a first token",
         f"stop, answering {rest['answering']:8.0f} ms until the processor rests",
         f"stop, reading   {rest['reading']:8.0f} ms until the processor rests",
+        f"HTTP, events    {cost['share']:8.1%} more time a token than the engine alone",
+        f"the server      {cost['server_ms']:8.2f} ms of a processor for a token",
     ]
 
 
