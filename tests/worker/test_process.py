@@ -7,14 +7,16 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from typing import IO, Any
+from pathlib import Path
+from typing import IO, Any, cast
 
 import pytest
 
 from qwell.config import Settings
 from qwell.core import Delta, Done, Notice
+from qwell.engine.engine import Engine
 from qwell.worker import protocol
-from qwell.worker.process import Reports
+from qwell.worker.process import Reports, Worker
 
 LOAD = {"op": "load", "settings": asdict(Settings(engine="scripted", parallel=1))}
 
@@ -119,3 +121,26 @@ def test_words_that_were_kept_are_sent_as_one_and_ends_at_once(
     expected = [("a", "one "), ("b", "uno "), ("a", "two three "), ("b", "dos dos ")]
     assert texts == [*expected, ("b", "notice"), ("b", "done")]
     assert said[2][1]["logprobs"] == [{"token": "two "}, {"token": "three "}]
+
+
+class IdleEngine:
+    """Nothing to do; being prepared is told, and then everything ends."""
+
+    has_work = False
+
+    def __init__(self, worker: Worker) -> None:
+        self.worker, self.n_prepared = worker, 0
+
+    def prepare(self) -> None:
+        self.n_prepared += 1
+        self.worker.commands.put({"op": "shutdown"})
+
+
+def test_time_in_which_nobody_asks_is_used_once_to_prepare(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("qwell.worker.process.IDLE_S", 0.01)
+    with Path(os.devnull).open("wb") as nowhere:
+        worker = Worker(Reports(nowhere.fileno()))
+        engine = IdleEngine(worker)
+        worker.serve(cast("Engine", engine))
+    assert engine.n_prepared == 1
+    assert worker.idle is None
