@@ -52,9 +52,11 @@ def test_a_hidden_holder_that_answers_as_ours(served: Any, status: Status) -> No
     assert status("api.port", served) == "pass"
 
 
-def test_a_deaf_server(machine: Any, status: Status) -> None:
+def test_a_deaf_server_is_not_an_absent_one(make_machine: Any, status: Status) -> None:
+    machine = make_machine(url="http://127.0.0.1:8000")
     machine.connections["127.0.0.1", 8000] = ""
     assert status("api.awake", machine) == "fail"
+    assert status("api.server", machine) == "skip"
     machine.serve("/health", {"status": "ok"})
     assert status("api.awake", machine) == "pass"
 

@@ -68,6 +68,8 @@ def server(system: System) -> Outcome:
         return skipped("TLS fails before anything is asked: see network.certificate")
     address = urlsplit(system.url)
     how = system.connect(address.hostname or "", address.port or 80)
+    if not how and system.is_near:
+        return skipped("something listens there and does not answer: see api.awake")
     if system.is_url_given and how in ("refused", ""):
         return failed("nothing answers there", "connect", url=system.url, how=how or "no answer")
     record = read_record(system.settings.data_path)
