@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Any
 
 import pytest
@@ -25,6 +26,20 @@ def turn(**values: Any) -> Turn:
         "request_id": "r1",
     }
     return Turn(**(first | values))
+
+
+NEXT = turn(parent="a1", question="q2", answer="a2", request_id="r2")
+
+
+class Refusing:
+    """A disk that is full, told how often somebody tried."""
+
+    def __init__(self) -> None:
+        self.n = 0
+
+    async def __call__(self, *_: Any) -> bool:
+        self.n += 1
+        raise QwellError("disk-full", found="the disk is full", expected="room", fix="make room")
 
 
 async def messages(store: Store) -> list[Message]:
@@ -78,6 +93,32 @@ async def test_a_late_flush_does_not_undo_the_end(store: Store) -> None:
     await growing.end("done", {})
     await store.journal.close()
     assert (await messages(store))[-1].state == "done"
+
+
+async def test_an_end_that_was_refused_is_stored_with_the_next_one(
+    store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A full disk, for example; it is said once, however often it is tried."""
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr(store.journal, "_every_s", 0.001)
+    first, second = await store.journal.begin(turn()), await store.journal.begin(NEXT)
+    with monkeypatch.context() as full:
+        full.setattr(journal_module, "_write", refused := Refusing())
+        while refused.n < 5:
+            first.add("all of it ")
+            await asyncio.sleep(0.001)
+        with pytest.raises(QwellError, match="full"):
+            await first.end("done", {"reason": "stop"})
+        whole = first.values("done")["content"]
+    second.add("other")
+    await until_stored(store, "other")
+    await second.end("done", {})
+    await store.journal.close()
+    answer = (await messages(store))[1]
+    assert (answer.content, answer.state, answer.end) == (whole, "done", {"reason": "stop"})
+    said = [record.getMessage() for record in caplog.records if record.name == "qwell.store"]
+    assert said.count("answers could not be stored yet") == 1
+    assert said.count("answers are stored again") == 1
 
 
 async def test_an_abandoned_answer_is_interrupted(store: Store) -> None:

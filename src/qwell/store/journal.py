@@ -22,6 +22,7 @@ from qwell.store.records import MAX_MESSAGES, Conversation, State, Turn, now_ms,
 from qwell.store.tables import ConversationRow, MessageRow
 
 FLUSH_EVERY_S = 0.25  # what a crash of the server may cost of an answer
+MAX_OWED = 64  # answers whose end could not be stored, kept until it can; the oldest go first
 
 log = logging.getLogger("qwell.store")
 
@@ -70,6 +71,8 @@ class Journal:
         self._grown: set[GrowingAnswer] = set()
         self._flusher: asyncio.Task[None] | None = None
         self._endings: set[asyncio.Task[None]] = set()
+        self._owed: dict[GrowingAnswer, Mapping[str, Any]] = {}  # ends that were refused
+        self._trouble = ""  # the fault that keeps answers from being stored
 
     async def begin(self, turn: Turn) -> GrowingAnswer:
         """Store the question, unless it is there, and an answer without text below it.
@@ -123,6 +126,7 @@ class Journal:
         """Wait until everything that was handed over is stored or refused."""
         if self._flusher is not None:
             await self._flusher
+        self._try_owed()
         if self._endings:
             await asyncio.wait(self._endings)
 
@@ -134,7 +138,23 @@ class Journal:
             self._flusher = asyncio.create_task(self._flush_soon())
 
     async def write_end(self, answer: GrowingAnswer, values: Mapping[str, Any]) -> None:
+        """What is refused now is tried once more after the next end that is stored."""
         self._grown.discard(answer)
+        try:
+            await self._put_end(answer, values)
+        except QwellError:
+            self._owed[answer] = values
+            for oldest in list(self._owed)[:-MAX_OWED]:
+                del self._owed[oldest]
+            raise
+        self._try_owed()
+
+    def _try_owed(self) -> None:
+        owed, self._owed = self._owed, {}
+        for answer, values in owed.items():
+            self.write_later(answer, values)
+
+    async def _put_end(self, answer: GrowingAnswer, values: Mapping[str, Any]) -> None:
         async with self._database.writing() as connection:
             if await _write(connection, answer, values):
                 await search.put(connection, answer.key, values["content"])
@@ -154,7 +174,7 @@ class Journal:
         try:
             await self.write_end(answer, values)
         except QwellError as error:
-            log.warning("an interrupted answer could not be stored", extra={"cause": str(error)})
+            log.warning("an answer could not be stored", extra={"cause": str(error)})
 
     async def _flush_soon(self) -> None:
         """Runs while answers grow; what cannot be stored now is tried again when they grow on."""
@@ -165,7 +185,20 @@ class Journal:
             try:
                 await self._flush(writing)
             except QwellError as error:
-                log.warning("answers could not be stored yet", extra={"cause": str(error)})
+                self._note_trouble(error)
+            else:
+                self._note_success(len(writing))
+
+    def _note_trouble(self, error: QwellError) -> None:
+        """Said once, not with each try: a full disk needs no flood in its log."""
+        if error.fault != self._trouble:
+            log.warning("answers could not be stored yet", extra={"cause": str(error)})
+        self._trouble = error.fault
+
+    def _note_success(self, n_written: int) -> None:
+        if self._trouble and n_written:
+            log.info("answers are stored again")
+            self._trouble = ""
 
     async def _flush(self, answers: list[GrowingAnswer]) -> None:
         if not answers:
