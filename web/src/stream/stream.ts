@@ -25,6 +25,8 @@ export interface StreamOptions {
   onLost?: () => void;
   /** After so long without any sign of life the connection counts as lost. */
   silenceMs?: number;
+  /** The same before the first event of a new answer, which the server sends at once. */
+  firstMs?: number;
   /** The wait before the second attempt; doubles with each further one. */
   backoffMs?: number;
   /** For tests. */
@@ -34,6 +36,7 @@ export interface StreamOptions {
 
 const ORDER: readonly TransportName[] = ["websocket", "sse", "poll"];
 const SILENCE_MS = 25_000; // the server pings every 10 s
+const FIRST_MS = 8_000; // whatever collects a stream has shown itself by then
 const BACKOFF_MS = 250;
 const RESUME_ATTEMPTS = 7; // about half a minute
 const FAREWELL_MS = 2_000; // how long a stopped answer may take to say goodbye
@@ -54,7 +57,7 @@ export async function* streamAnswer(
   options: StreamOptions,
 ): AsyncGenerator<StreamEvent, void, undefined> {
   const { order = ORDER, backoffMs = BACKOFF_MS, transports = allTransports } = options;
-  const { signal, stop = stopStream, silenceMs = SILENCE_MS } = options;
+  const { signal, stop = stopStream, silenceMs = SILENCE_MS, firstMs = FIRST_MS } = options;
   const end = new AbortController();
   const known = "stream" in begin ? begin.stream : undefined;
   const seen: Seen = { stream: known, next: 0, transport: undefined };
@@ -75,7 +78,8 @@ export async function* streamAnswer(
           ? { body: begin }
           : { stream: seen.stream ?? "", from: seen.next };
       try {
-        for await (const event of watch(transports[name], start, silenceMs, end.signal)) {
+        const patience = { silenceMs, firstMs: "body" in start ? firstMs : silenceMs };
+        for await (const event of watch(transports[name], start, patience, end.signal)) {
           // a refusal to resume is numbered 0: it is news all the same
           if (event.seq < seen.next && event.type !== "error") continue;
           if (seen.transport !== name) options.onTransport?.(name);
@@ -114,13 +118,13 @@ interface Seen {
 async function* watch(
   transport: Transport,
   start: Start,
-  silenceMs: number,
+  { silenceMs, firstMs }: { silenceMs: number; firstMs: number },
   end: AbortSignal,
 ): AsyncGenerator<StreamEvent, void, undefined> {
   const connection = new AbortController();
   const cut = (): void => connection.abort();
   end.addEventListener("abort", cut);
-  let timer = setTimeout(cut, silenceMs);
+  let timer = setTimeout(cut, Math.min(firstMs, silenceMs));
   try {
     for await (const event of transport(start, connection.signal)) {
       clearTimeout(timer);

@@ -91,6 +91,18 @@ test("leaves a silent connection", async () => {
   expect(await collect({ websocket: silent, sse: transport }, { silenceMs: 5 })).toEqual(EVENTS);
 });
 
+test("waits less for the first event, which something on the way may be collecting", async () => {
+  const { transport, starts } = server(1, 3);
+  async function* late(start: Start): AsyncGenerator<StreamEvent | null, void, undefined> {
+    for await (const event of transport(start, new AbortController().signal)) {
+      yield event;
+      await new Promise((resolve) => setTimeout(resolve, 30)); // longer than a first event may take
+    }
+  }
+  expect(await collect({ websocket: silent, sse: late }, { firstMs: 10 })).toEqual(EVENTS);
+  expect(starts).toEqual([{ body: BODY }, { stream: "s1", from: 1 }]);
+});
+
 test("ends with one error when nothing can be reached", async () => {
   expect(await collect({})).toEqual([{ seq: 0, type: "error", ...failure("backend-not-listening") }]);
 });
