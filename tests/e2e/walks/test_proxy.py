@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
-from qwell.lab.rig.nginx import GOOD
+from qwell.lab.rig.nginx import GOOD, Nginx
 
 pytestmark = [pytest.mark.browser, pytest.mark.parametrize("language", ["zh", "en"])]
 
@@ -31,6 +31,16 @@ WITHOUT_UPGRADE = f"proxy_http_version 1.1;\n{_HOST}proxy_buffering off;\n"
 WITHOUT_HOST = f"proxy_http_version 1.1;\n{_UPGRADE}proxy_buffering off;\n"
 
 
+def from_symptom_to_cure(walk: Any, proxy: Nginx, fault: str) -> None:
+    walk.expect_diagnosis(fault)
+    walk.show(walk.panel.locator(".diagnosis-card").last)
+    walk.step("说出症状", "Tell the symptom")
+    proxy.change(GOOD)
+    walk.expect_fixed()
+    walk.step("改好 nginx，检查变绿", "nginx is put right: green")
+    walk.end()
+
+
 def test_a_stream_that_is_compressed(
     echo_url: str, begin: Any, behind_nginx: Any, language: Any
 ) -> None:
@@ -43,13 +53,7 @@ def test_a_stream_that_is_compressed(
         "nginx 开了 gzip 压缩之后，流式回答最后才一下子全出来",
         "Since gzip compression is on in nginx, server-sent events stop working",
     )
-    walk.expect_diagnosis("gzip-buffers-stream")
-    walk.show(walk.panel.locator(".diagnosis-card").last)
-    walk.step("说出症状", "Tell the symptom")
-    proxy.change(GOOD)
-    walk.expect_fixed()
-    walk.step("改好 nginx，检查变绿", "nginx is put right: green")
-    walk.end()
+    from_symptom_to_cure(walk, proxy, "gzip-buffers-stream")
 
 
 def test_a_stream_that_is_buffered(
@@ -65,13 +69,7 @@ def test_a_stream_that_is_buffered(
         "回答不是一个字一个字出来的，等很久才一下子全部出现",
         "The answer does not stream: nothing for long, then all of it at once",
     )
-    walk.expect_diagnosis("proxy-buffering")
-    walk.show(walk.panel.locator(".diagnosis-card").last)
-    walk.step("说出症状", "Tell the symptom")
-    proxy.change(GOOD)
-    walk.expect_fixed()
-    walk.step("改好 nginx，检查变绿", "nginx is put right: green")
-    walk.end()
+    from_symptom_to_cure(walk, proxy, "proxy-buffering")
 
 
 def test_an_upgrade_that_is_not_passed_on(
@@ -86,13 +84,7 @@ def test_an_upgrade_that_is_not_passed_on(
         "经过 nginx 之后 WebSocket 连不上，直连是好的",
         "The WebSocket fails behind nginx; without nginx it works",
     )
-    walk.expect_diagnosis("ws-upgrade-missing")
-    walk.show(walk.panel.locator(".diagnosis-card").last)
-    walk.step("说出症状", "Tell the symptom")
-    proxy.change(GOOD)
-    walk.expect_fixed()
-    walk.step("改好 nginx，检查变绿", "nginx is put right: green")
-    walk.end()
+    from_symptom_to_cure(walk, proxy, "ws-upgrade-missing")
 
 
 def test_an_origin_that_is_refused(

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from qwell.lab.case import Effect, NotInjected, injector
+from qwell.lab.case import Effect, NotInjected, in_turn, injector
 from qwell.lab.patient import Patient
 from qwell.lab.rig.models import write_gguf
 from qwell.weights.tiny import SPECIAL
@@ -76,17 +76,11 @@ def _damaged(
         with _kept(patient) as (folder, put_back):
             proof = damage(folder)
             patient.start()
-
-            def fetch_again() -> None:
-                patient.stop()
-                put_back()
-                patient.start()
-
             yield Effect(
                 proof=proof,
                 trouble=lambda: trouble(patient) if patient.server else patient.start_trouble(),
                 clue=clue,
-                by_hand=fetch_again,
+                by_hand=in_turn(patient.stop, put_back, patient.start),
                 flags=flags,
             )
 
@@ -313,17 +307,11 @@ def wrong_stop_id(patient: Patient) -> Iterator[Effect]:
     with _kept(patient) as (folder, put_back):
         proof = damage(folder)
         patient.start()
-
-        def fetch_again() -> None:
-            patient.stop()
-            put_back()
-            patient.start()
-
         yield Effect(
             proof=proof,
             trouble=lambda: "answers end only at the limit" if "5" in _stop_ids(folder) else "",
             clue="eos_token_id",
-            by_hand=fetch_again,
+            by_hand=in_turn(patient.stop, put_back, patient.start),
         )
 
 
@@ -361,17 +349,11 @@ def other_template(patient: Patient) -> Iterator[Effect]:
     with _kept(patient) as (folder, put_back):
         proof = _json("tokenizer_config.json", chat_template=LLAMA_TEMPLATE)(folder)
         patient.start()
-
-        def fetch_again() -> None:
-            patient.stop()
-            put_back()
-            patient.start()
-
         yield Effect(
             proof=proof,
             trouble=lambda: _differs(patient, usual),
             clue="model",
-            by_hand=fetch_again,
+            by_hand=in_turn(patient.stop, put_back, patient.start),
         )
 
 
