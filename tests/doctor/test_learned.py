@@ -12,6 +12,7 @@ from qwell.doctor.learned import (
     Weights,
     features,
     from_bytes,
+    novelty,
     rank,
     shipped,
     to_bytes,
@@ -55,6 +56,16 @@ def test_features_tell_words_from_logs() -> None:
     assert {"@prose", "@complains"} <= said
     assert {"@log only", "@trouble", "timed out"} & logged >= {"@log only", "@trouble"}
     assert "@log" not in said
+
+
+def test_only_words_beyond_the_usual_are_new() -> None:
+    assert novelty(frozenset({"hello", "@prose", "#disk", "hello there"}), SMALL) == 0
+    assert novelty(frozenset(), SMALL) == 0
+    half = novelty(frozenset({"hello", "quetzal"}), SMALL)
+    whole = novelty(frozenset({"quetzal", "axolotl"}), SMALL)
+    assert 0.4 < half < 0.5 < whole < 1
+    # runs of Chinese characters are oftener new than words
+    assert 0 < novelty(frozenset({"水獭", "海牛"}), SMALL) < whole
 
 
 def test_numbers_that_mean_something_are_kept_and_others_are_not() -> None:

@@ -25,6 +25,7 @@ from qwell.doctor.wording import is_chinese, is_ordinary, says_it_works, shows_t
 CERTAIN = 0.6  # below this probability there is no verdict
 NONE = 2.6  # log-odds of "none of these" before anything was seen, where checks look
 NONE_OF_TEXT, UNKNOWN_OF_TEXT = 2.6, 3.2  # the same where words were weighed, too
+STRANGE = 12.0  # what words that no known fault is told in add to the second (see `_doubt`)
 HARMLESS_BESIDE = 1.8  # what a message that is known to be harmless adds to it
 WORKS = 3.4  # what it adds when the person says that everything works
 SIGNATURES = 1.4  # share of signatures beside the learned weights, which know their words, too
@@ -156,6 +157,15 @@ def _none_of(reading: Reading, words: Found) -> float:
     return none + (WORKS if works else 0.0) + (ORDINARY if ordinary else 0.0)
 
 
+def _doubt(ranked: list[Diagnosis], words: Found) -> float:
+    """What speaks for a fault that is not in the catalogue: a text mostly told in other words.
+
+    Learned words say little of such a text. A line of a log, or a live check, still does.
+    """
+    is_shown = ranked[0].is_seen or _has_line(ranked[0])
+    return 0.0 if is_shown else STRANGE * words.novelty
+
+
 def _said(entry: Harmless, prose: str) -> bool:
     """The person describes something harmless in their own words."""
     return any(re.search(said, prose, re.IGNORECASE) for said in entry.said)
@@ -239,15 +249,15 @@ def _add_own(candidates: dict[str, Diagnosis], reading: Reading) -> None:
 def _decide(candidates: dict[str, Diagnosis], words: Found, reading: Reading) -> Verdict:
     ranked = _fold(sorted(candidates.values(), key=lambda d: -d.score))
     none, unknown = _none_of(reading, words), UNKNOWN_OF_TEXT + words.unknown
-    p_none, p_unknown = _give_probabilities(ranked, none, unknown)
+    p_none, _ = _give_probabilities(ranked, none, unknown)
     harmless = tuple(dict.fromkeys(_harmless_ids(reading)))
-    first = ranked[0].p if ranked else 0.0
     if p_none >= SILENT or not ranked or not reading.gist.strip():
         verdict = "healthy" if harmless or _looks_healthy(reading) else "unknown"
         return Verdict(verdict, (), Next(_TELL_MORE), harmless)
+    p_none, p_unknown = _give_probabilities(ranked, none, unknown + _doubt(ranked, words))
     shown = ranked[:SHOWN]
     _rule_out(shown, ranked)
-    is_certain = first >= max(CERTAIN, p_none, p_unknown)
+    is_certain = shown[0].p >= max(CERTAIN, p_none, p_unknown)
     return Verdict(
         "fault" if is_certain else "unknown", tuple(shown), _next(shown, is_certain), harmless
     )

@@ -32,6 +32,9 @@ PATH = Path(__file__).with_name("learned.bin")
 NONE, UNKNOWN = "none", "unknown"  # labels: nothing is wrong; a fault, but none of the catalogue
 SHARPNESS = 4.0  # of probabilities, by cross-validation
 FEW_LETTERS = 12
+# share of the words, and of the runs of Chinese characters, of a report on a fault of the catalogue
+# that no report of another project has
+NEW_WORDS, NEW_CHINESE = 0.08, 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,3 +163,11 @@ def rank(wanted: frozenset[str], weights: Weights) -> dict[str, float]:
     top = max(scores)
     total = math.log(sum(math.exp(score - top) for score in scores)) + top
     return {label: score - total for label, score in zip(weights.labels, scores, strict=True)}
+
+
+def novelty(wanted: frozenset[str], weights: Weights) -> float:
+    """Share of a text's words that nothing learned from has, beyond what is usual; 0 to 1."""
+    words = [feature for feature in wanted if feature[0] not in "#@" and " " not in feature]
+    usual = sum(NEW_WORDS if word.isascii() else NEW_CHINESE for word in words)
+    new = sum(word not in weights.index for word in words)
+    return max(0.0, new - usual) / max(1, len(words))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from qwell.doctor.catalogue import Catalogue, load
 from qwell.doctor.fault import Fault, Rule
-from qwell.doctor.learned import NONE, UNKNOWN, features, rank, shipped
+from qwell.doctor.learned import NONE, UNKNOWN, features, novelty, rank, shipped
 from qwell.doctor.read import Reading
 from qwell.doctor.search_words import concepts_in
 
@@ -23,11 +23,15 @@ LEARNED = 2.0  # share of what the learned weights add, in log-odds
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Log-odds that words add: by fault, for nothing being wrong, and for a fault of others."""
+    """Log-odds that words add: by fault, for nothing being wrong, and for a fault of others.
+
+    novelty: how much of the text is in words that no known fault is told in
+    """
 
     faults: Mapping[str, float]
     none: float = 0.0
     unknown: float = 0.0
+    novelty: float = 0.0
 
 
 def search(reading: Reading, catalogue: Catalogue | None = None) -> Found:
@@ -35,7 +39,8 @@ def search(reading: Reading, catalogue: Catalogue | None = None) -> Found:
     catalogue = catalogue or load()
     if not reading.gist.strip():
         return Found({})
-    learned = rank(features(reading), shipped())
+    weights, said = shipped(), features(reading)
+    learned = rank(said, weights)
     chance = math.log(len(learned))
     odds = {label: LEARNED * (log_p + chance) for label, log_p in learned.items()}
     concepts = concepts_in(
@@ -45,7 +50,7 @@ def search(reading: Reading, catalogue: Catalogue | None = None) -> Found:
         fault.id: odds.get(fault.id, 0.0) + RULES * _by_rules(fault, concepts)
         for fault in catalogue.faults.values()
     }
-    return Found(faults, odds[NONE], odds[UNKNOWN])
+    return Found(faults, odds[NONE], odds[UNKNOWN], novelty(said, weights))
 
 
 def _by_rules(fault: Fault, concepts: frozenset[str]) -> float:
