@@ -10,7 +10,7 @@ import pytest
 from qwell.config import Settings
 from qwell.core import Done, Loading, Message, Request
 from qwell.server.app import create_app
-from qwell.server.on_demand import OnDemand
+from qwell.server.on_demand import ASIDE, OnDemand
 from qwell.worker.supervisor import Supervisor
 
 pytestmark = pytest.mark.anyio
@@ -84,6 +84,32 @@ async def test_a_running_answer_keeps_it_loaded(worker: Any) -> None:
     assert "stop" not in recorder.calls
     worker.go()
     await asking
+    await demand.stop(0)
+
+
+async def test_the_servers_own_questions_do_not_keep_it_loaded(worker: Any) -> None:
+    recorder = Recorder(worker)
+    demand = OnDemand(recorder, 0.2)
+    await demand.start()
+    asked = 0
+    async with asyncio.timeout(10):
+        while not recorder.stopped.is_set():
+            await answer(demand, f"{ASIDE}{asked}")
+            asked += 1
+            await asyncio.sleep(0.01)  # far shorter than the idle time
+    assert asked > 1
+    await demand.stop(0)
+
+
+async def test_a_model_that_takes_long_to_load_is_unloaded_later(worker: Any) -> None:
+    recorder = Recorder(worker)
+    worker.status.phase = "loading"
+    demand = OnDemand(recorder, 0.01)
+    await demand.start()
+    await asyncio.sleep(0.05)
+    assert recorder.calls == ["start"]
+    worker.status.phase = "ready"
+    await asyncio.wait_for(recorder.stopped.wait(), 5)
     await demand.stop(0)
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from qwell.core import Done, Event, Failed, Message, Request, Sampling, is_terminal
 from qwell.errors import QwellError
+from qwell.server.on_demand import ASIDE
 from qwell.server.streams import Streams
 from qwell.server.worker_protocol import Worker
 
@@ -66,7 +67,7 @@ class Canary:
 
     async def _answer(self) -> Event:
         request = Request(
-            id=f"canary-{secrets.token_hex(8)}",
+            id=f"{ASIDE}canary-{secrets.token_hex(8)}",
             messages=(Message("user", "1+1="),),
             sampling=Sampling(temperature=0),
             max_tokens=1,

@@ -25,6 +25,7 @@ from qwell.doctor.load_sample import Counters, LoadSample, count
 from qwell.doctor.monitor import WATCHED, Hysteresis, incident_of
 from qwell.doctor.observe import observe, select
 from qwell.doctor.system import System
+from qwell.server.on_demand import ASIDE
 from qwell.server.self_view import SelfView
 
 EVERY_S = 5.0
@@ -162,7 +163,7 @@ class Monitors:
 
 def _question(started: float) -> Request:
     return Request(
-        id=f"fixed-question-{started:.3f}",
+        id=f"{ASIDE}fixed-question-{started:.3f}",
         messages=(Message("user", load_sample.QUESTION),),
         sampling=Sampling(temperature=0),
         max_tokens=load_sample.N_TOKENS,

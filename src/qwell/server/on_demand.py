@@ -17,6 +17,7 @@ from qwell.core import Event, Request
 from qwell.errors import QwellError
 from qwell.server.worker_protocol import Status, Worker
 
+ASIDE = "aside-"  # how ids of the server's own questions begin: they are no use of the model
 log = logging.getLogger("qwell.server.idle")
 
 
@@ -65,8 +66,10 @@ class OnDemand:
         self._worker.configure(settings)
 
     async def submit(self, request: Request) -> AsyncGenerator[Event]:
+        is_use = not request.id.startswith(ASIDE)
         self._n_answers += 1
-        self._forget_timer()
+        if is_use:
+            self._forget_timer()
         try:
             await self._load()
             async with aclosing(self._worker.submit(request)) as events:
@@ -74,7 +77,8 @@ class OnDemand:
                     yield event
         finally:
             self._n_answers -= 1
-            self._wait_for_idleness()
+            if is_use or self._timer is None:
+                self._wait_for_idleness()
 
     async def cancel(self, request_id: str) -> None:
         await self._worker.cancel(request_id)
@@ -104,12 +108,16 @@ class OnDemand:
             self._timer = None
 
     def _begin_unloading(self) -> None:
+        self._timer = None
         self._unloading = asyncio.create_task(self._unload())
 
     async def _unload(self) -> None:
         async with self._changing:
             status = self._worker.status
-            if self._n_answers or self._unloaded or status.phase != "ready":
+            if self._n_answers or self._unloaded or status.phase == "stopped":
+                return
+            if status.phase != "ready":  # it is still on its way; its time comes later
+                self._wait_for_idleness()
                 return
             log.info("unloading the model", extra={"idle_s": self._idle_s})
             await self._worker.stop(0)
