@@ -208,8 +208,10 @@ def test_what_came_back_by_itself_is_not_restarted(tmp_path: Path) -> None:
     ward = people.Ward({stable: people.sick(stable, "ended a moment ago", Status.WARN)})
     talk = people.Talk.in_folder(tmp_path, ward)
     talk.patience = people.Patience(look_s=0.0001, watch_s=0.002)
-    talk.send(text="the worker crashed in the middle of an answer")
+    events = talk.send(text="the worker crashed in the middle of an answer")
     assert (talk.file.case.fault, talk.state) == ("worker-crashed", "watching")
+    assert "came_back" in [event["key"] for event in people.of_type(events, "say")]
+    assert people.of_type(events, "remedy") == []
     ward.failing.clear()
     talk.send(choice="watch")
     assert (talk.state, ward.treated) == ("fixed", [])

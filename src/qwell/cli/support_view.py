@@ -68,7 +68,7 @@ class View:
             self._n_passed = 0
 
     def _say(self, event: Event) -> None:
-        if event["key"] in ("manual", "manual_unseen", "chat_untried"):
+        if event["key"] in ("manual", "manual_unseen", "came_back", "chat_untried"):
             self.can_watch = event["key"] != "manual_unseen"
         self._print(event["text"])
 

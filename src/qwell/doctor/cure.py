@@ -24,6 +24,7 @@ LOADS = "engine.accepts_model"
 _SAY_WHY = (LOADS, "api.ready")  # which fault keeps the server from answering
 _LOADING = (LOADS, "engine.loaded", "api.ready")
 _UNTOLD = (Status.SKIP, Status.ERROR)  # a check that could not look
+_RESTART = "restart-worker"
 _HOLD = 2  # looks in a row in which everything passes
 MAX_WATCHES = 40
 
@@ -48,9 +49,13 @@ class Cure:
         return ranked[0] if ranked else None
 
     def _is_of_use(self, fault: Fault, remedy: Remedy) -> bool:
-        """Not to restart what has come back by itself, of which checks only warn."""
+        return remedy.action != _RESTART or not self._is_back(fault)
+
+    def _is_back(self, fault: Fault) -> bool:
+        """It was restarted by the server itself: checks only warn of it."""
         seen = [self._case.findings[name].status for name in self._wrong_checks(fault)]
-        return remedy.action != "restart-worker" or not seen or Status.FAIL in seen
+        is_restarted = any(remedy.action == _RESTART for remedy in fault.remedies)
+        return is_restarted and bool(seen) and Status.FAIL not in seen
 
     def _can_do(self, fault: Fault, remedy: Remedy) -> bool:
         return remedy.action in ACTIONS and bool(self._wrong_checks(fault))
@@ -73,6 +78,10 @@ class Cure:
         is_ours = self._can_do(fault, remedy)
         self._case.fault, self._case.remedy = fault.id, remedy.id
         self._case.awaited = self._awaited(fault)
+        if self._is_back(fault):
+            self._scene.say("came_back")
+            self._wait_for_person()
+            return
         is_seen = bool(self._wrong_checks(fault))
         self._scene.say("consent" if is_ours else "manual" if is_seen else "manual_unseen")
         self._scene.event(
@@ -162,7 +171,7 @@ class Cure:
         self._case.watches += 1
         if not (names or late) or self._case.watches > MAX_WATCHES:
             return False
-        if names:
+        if names and not self._is_back(consult.find_fault(self._case.fault)):
             self._scene.say("waiting")
         patience, held, last = self._scene.patience, 0, dict[str, Status]()
         for _ in range(max(1, round(patience.watch_s / max(patience.look_s, 0.001)))):

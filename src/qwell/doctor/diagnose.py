@@ -233,7 +233,7 @@ def _add_words(candidates: dict[str, Diagnosis], reading: Reading, words: Found)
             is_contradicted = diagnosis.score < fault.prior  # words cannot hold against a line
             said = min(0.0, weight) if is_contradicted else weight
             diagnosis.score = SIGNATURES * diagnosis.score + said
-        if weight > 0:
+        if weight > 0 and all(proof.text != reading.quote for proof in diagnosis.proofs):
             diagnosis.proofs.append(Proof(0, reading.quote, "words", weight))
 
 

@@ -46,6 +46,10 @@ _WORDS: dict[str, Bilingual] = {
         "这一步要您来做；做完后请告诉我结果。",
         "This step is yours; tell me afterwards how it went.",
     ),
+    "came_back": Bilingual(
+        "它已经自己恢复了。我再看半分钟，确认它不再退出。",
+        "It came back by itself. I keep looking for half a minute, to be sure that it stays.",
+    ),
     "treating": Bilingual("正在处理，然后验证。", "Doing it, then verifying."),
     "treated_fixed": Bilingual("处理好了，检查已通过。", "Done, and the checks pass."),
     "treated_undone": Bilingual("没有效果，已经恢复原样。", "It did not help, and was taken back."),

@@ -41,7 +41,7 @@ class Reading:
 
     findings: tuple[Finding, ...]
     prose: str
-    quote: str  # its first line, redacted
+    quote: str  # its first line, or the first that tells something of a log alone; redacted
     gist: str  # what a person said, and the lines of the log that tell most
     head: str  # the beginning of everything, for context such as "docker run"
     has_log: bool
@@ -117,7 +117,7 @@ def read(text: str, catalogue: Catalogue | None = None) -> Reading:
     return Reading(
         tuple(findings),
         prose,
-        redactor.redact(said.strip().partition("\n")[0][:200]),
+        redactor.redact((said.strip() or telling.strip()).partition("\n")[0][:200]),
         f"{prose}\n{telling}",
         "\n".join(line.text for line in lines[:60])[:6000],
         any(not line.is_prose for line in lines),
