@@ -76,7 +76,7 @@ class Supervisor:
         if self._life is not None:
             return
         self._stop_wanted.clear()
-        self._set(phase="starting", error=None)
+        self._set(phase="starting", progress=0.0, error=None)
         self._life = asyncio.create_task(self._live())
 
     async def spawned(self) -> None:
