@@ -237,6 +237,19 @@ async def test_an_error_card_brings_its_evidence(
     assert "no space for the cache" in json.dumps(found["fault"]["evidence"])
 
 
+async def test_a_log_that_nobody_pasted_is_told_as_the_server_s_own(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        support_room.SupportRoom, "_lines_of", lambda _room, request_id: f"{request_id} died"
+    )
+    events = await turn(client, fault="worker-crashed", request_id="r1")
+    assert (events[1]["own_log"], events[1]["text"]) == (True, "r1 died")
+    assert events[2]["key"] == "opening_own_log"
+    events = await turn(client, text="it broke", request_id="r1")
+    assert events[1]["own_log"] is False
+
+
 async def test_findings_of_the_page_become_evidence(client: httpx.AsyncClient) -> None:
     Ward.is_dead = False
     found = {"check": "browser.cors", "status": "fail", "evidence": [], "because": "blocked"}

@@ -66,12 +66,16 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What the person sends in one turn."""
+    """What the person sends in one turn.
+
+    is_own_log  the text is what our own log has of a failure, not the person's
+    """
 
     text: str = ""
     choice: str = ""
     consent: str = ""
     findings: tuple[Finding, ...] = ()
+    is_own_log: bool = False
 
     @property
     def is_empty(self) -> bool:

@@ -82,6 +82,7 @@ class Dialogue:
             lines=text.count("\n") + 1 if text.strip() else 0,
             choice=said.choice,
             consent=said.consent,
+            own_log=said.is_own_log,
         )
 
     def _act(self, said: Said, text: str) -> None:
@@ -152,7 +153,7 @@ class Dialogue:
         if question is not None and choice:
             self._case.replies.append(Reply(question.id, choice, question.about))
             text = self._place(choice) if question.id == WHERE else ""
-        self._scene.say(self._opening(text, choice))
+        self._scene.say(self._opening(said, text, choice))
         before = line_up(self._case)
         self._case.add_text(text)
         self._case.take(said.findings)
@@ -181,9 +182,11 @@ class Dialogue:
             return said.choice
         return "" if said.choice else chosen(text, question)
 
-    def _opening(self, text: str, choice: str) -> str:
+    def _opening(self, said: Said, text: str, choice: str) -> str:
         if not text or choice:
             return "heard"
+        if said.is_own_log:
+            return "opening_own_log"
         if not self._scene.clinic.has_patient:
             return "opening_away"
         if self._case.texts:

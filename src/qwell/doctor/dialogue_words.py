@@ -16,6 +16,10 @@ _WORDS: dict[str, Bilingual] = {
         "我在读您贴的内容，同时检查这台机器和服务。",
         "I am reading what you pasted, and looking at this machine and the server meanwhile.",
     ),
+    "opening_own_log": Bilingual(
+        "我在读这个回答的日志，同时检查这台机器和服务。",
+        "I am reading the log of this answer, and looking at this machine and the server.",
+    ),
     "opening_away": Bilingual("我来看您写的内容。", "I am reading what you wrote."),
     "heard": Bilingual("好的。", "Understood."),
     "again": Bilingual("我再看一遍。", "I am looking again."),

@@ -75,7 +75,8 @@ def _said(request: Request, room: SupportRoom, body: TurnIn) -> Said:
     posted = room_of(request).view.posted.take([f.model_dump() for f in body.findings])
     failures, lines = room.evidence_of(body.request_id, body.fault)
     text = "\n\n".join(part for part in (body.text, lines) if part.strip())
-    return Said(text, body.choice or "", body.consent or "", (*posted, *failures))
+    is_own_log = bool(lines) and not body.text.strip()
+    return Said(text, body.choice or "", body.consent or "", (*posted, *failures), is_own_log)
 
 
 def _forgetting(file: CaseFile, body: TurnIn) -> Mapping[str, str]:

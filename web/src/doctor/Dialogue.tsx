@@ -49,6 +49,17 @@ function EndInSight(): JSX.Element {
   return <div ref={end} />;
 }
 
+/** What the server wrote down of a failed answer: nobody said it, so it is shown on demand. */
+function OwnLog({ item }: { item: Item & { kind: "heard" } }): JSX.Element {
+  const words = useWords();
+  return (
+    <details className="own-log">
+      <summary>{words.ownLog(item.lines)}</summary>
+      <PastedText text={item.text} lines={item.lines} cited={item.cited} />
+    </details>
+  );
+}
+
 function Shown({ item, control }: { item: Item; control: CaseControl }): JSX.Element | null {
   const words = useWords();
   const { view, busy, send } = control;
@@ -56,6 +67,7 @@ function Shown({ item, control }: { item: Item; control: CaseControl }): JSX.Ele
   const isOpen = busy !== "turn" && openItem(view) === item;
   switch (item.kind) {
     case "heard": {
+      if (item.isOwnLog) return <OwnLog item={item} />;
       const label = item.label?.[language] ?? labelOf(item.choice, words);
       return (
         <div className="heard">

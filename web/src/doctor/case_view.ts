@@ -21,7 +21,7 @@ export interface Verifying {
 }
 
 export type Item = { key: number } & (
-  | { kind: "heard"; text: string; lines: number; label: Bilingual | null; choice: string | null; cited: CitedLine[] }
+  | { kind: "heard"; text: string; lines: number; label: Bilingual | null; choice: string | null; isOwnLog: boolean; cited: CitedLine[] }
   | { kind: "say"; about: string; text: string }
   | { kind: "checks"; checks: CheckSeen[] }
   | { kind: "diagnosis"; fault: FaultFound; summary: Bilingual; isSeen: boolean; n: number }
@@ -120,7 +120,7 @@ function heard(items: readonly Item[], event: SupportEvent & { type: "heard" }):
   const marked = items.map((item) => (item === open ? markedBy(open, choice, consent) : item));
   const label = open?.kind === "ask" ? labelOf(open.question, choice) : null;
   if (!text && !choice) return marked; // a press, which is marked where it was
-  return [...marked, { kind: "heard", key: event.seq, text, lines, label, choice, cited: [] }];
+  return [...marked, { kind: "heard", key: event.seq, text, lines, label, choice, isOwnLog: event.own_log ?? false, cited: [] }];
 }
 
 function markedBy(open: ItemOf<"ask" | "remedy">, choice: string | null, consent: string | null): Item {

@@ -81,7 +81,7 @@ export interface Treated {
 
 type Body =
   | { type: "case"; case: string; state: CaseState; turn: number; lang: "zh" | "en"; saved: boolean }
-  | { type: "heard"; text: string; lines: number; choice: string | null; consent: string | null }
+  | { type: "heard"; text: string; lines: number; choice: string | null; consent: string | null; own_log?: boolean }
   | { type: "say"; key: string; text: string; by: "template" | "model" }
   | ({ type: "check" } & CheckSeen)
   | { type: "evidence"; lines: CitedLine[] }

@@ -23,6 +23,13 @@ const heard = (text: string, choice: string | null = null, consent: string | nul
   choice,
   consent,
 });
+test("a log that the server adds is not shown as said", () => {
+  const logged = shown(CASE, { ...heard("{}"), own_log: true });
+  const said = shown(CASE, heard("it broke"));
+  const isOwnLog = ({ items: [item] }: CaseView): boolean => item?.kind === "heard" && item.isOwnLog;
+  expect([isOwnLog(logged), isOwnLog(said)]).toEqual([true, false]);
+});
+
 const check = (name: string, status: string): Loose => ({
   type: "check",
   check: name,

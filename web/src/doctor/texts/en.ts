@@ -45,6 +45,7 @@ export const en = {
   unlocatedLine: (n: number) => `line ${n}`,
   showAll: (n: number) => `Show all ${n} lines`,
   showLess: "Show the telling lines only",
+  ownLog: (n: number) => `The log of this answer (${n === 1 ? "1 line" : `${n} lines`})`,
   pastedLines: (n: number) => `${n} lines`,
   // ---- checks
   layers: page.layers,

@@ -64,6 +64,7 @@ export const zh: Texts = {
   unlocatedLine: (n) => `第 ${n} 行`,
   showAll: (n) => `显示全部 ${n} 行`,
   showLess: "只看关键的行",
+  ownLog: (n) => `这个回答的日志（${n} 行）`,
   pastedLines: (n) => `共 ${n} 行`,
   layers: page.layers,
   statuses: { running: "检查中", pass: "正常", warn: "需留意", fail: "有问题", skip: "跳过", error: "无法检查" },
