@@ -88,12 +88,19 @@ def test_the_report_names_ratio_and_what_is_missing() -> None:
         "lookup": {"novel": 1.0},
         "kl": None,
         "peers": [
-            {"name": "p", "version": "1", "model": "m", "decode_tok_s": 30, "prefill_tok_s": 100}
+            {
+                "name": "p",
+                "version": "1",
+                "weights": "int4",
+                "model": "m",
+                "decode_tok_s": 30,
+                "prefill_tok_s": 100,
+            }
         ],
         "missing": ["q did not start"],
     }
     text = "\n".join(report(result))
-    assert "2.00x and 3.00x" in text
+    assert "p (1; int4): decode 30.0, prefill 100.0 tok/s; we are 2.00x and 3.00x" in text
     assert "500 us a token in a JSON schema: 3.0% of a step" in text
     assert "qkv               1.50 ms a token, 0.25 of it waiting" in text
     assert "weights: auto: because" in text

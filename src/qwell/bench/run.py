@@ -38,15 +38,15 @@ def run(
     source = Path(str(packed.meta["source"]["path"]))
     n_threads = settings.threads or default_threads().count
     python = peers_python or sys.executable
-    others, missing = _start(source, n_threads, python) if peers else ([], [])
+    cache = settings.cache_path / "peers"
+    others, missing = _start(source, cache, n_threads, python, say) if peers else ([], [])
     engine = OwnEngine(packed.path, n_threads)
     samples = Samples()
     try:
         for i in range(ROUNDS):
             say(f"round {i + 1} of {ROUNDS}")
             engine.sample(samples)
-            for peer in others:
-                peer.sample()
+            missing += _sample(others)
     finally:
         for peer in others:
             peer.stop()
@@ -77,18 +77,33 @@ def run(
     }
 
 
-def _start(source: Path, n_threads: int, python: str) -> tuple[list[Peer], list[str]]:
+def _start(
+    source: Path, cache: Path, n_threads: int, python: str, say: Callable[[str], None]
+) -> tuple[list[Peer], list[str]]:
     """The peers that run here, and why the others do not."""
     if source.suffix != ".gguf":
         return [], [f"peers read GGUF files, not {source}: qwell bench --model FILE.gguf --peers"]
     started: list[Peer] = []
     missing: list[str] = []
     for name in PEERS:
+        say(f"starting {name}")  # which takes minutes when its weights are rewritten first
         try:
-            started.append(Peer.start(name, source, n_threads, python))
+            started.append(Peer.start(name, source, cache, n_threads, python))
         except QwellError as error:
             missing.append(error.found)
     return started, missing
+
+
+def _sample(peers: list[Peer]) -> list[str]:
+    """One round of all peers; takes out those that fail, and says why they did."""
+    failures: list[str] = []
+    for peer in peers.copy():
+        try:
+            peer.sample()
+        except QwellError as error:
+            failures.append(error.found)
+            peers.remove(peer)
+    return failures
 
 
 def _serving(settings: Settings) -> dict[str, Any] | None:

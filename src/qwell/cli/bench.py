@@ -77,7 +77,8 @@ def report(result: dict[str, Any]) -> list[str]:
     else:
         lines.append("KL to float32   not measured: torch and transformers are not installed")
     lines += [
-        f"{peer['name']} ({peer['version']}): decode {peer['decode_tok_s']:.1f}, "
+        f"{peer['name']} ({peer['version']}; {peer['weights']}): "
+        f"decode {peer['decode_tok_s']:.1f}, "
         f"prefill {peer['prefill_tok_s']:.1f} tok/s; we are "
         f"{result['decode_tok_s'] / peer['decode_tok_s']:.2f}x and "
         f"{result['prefill_tok_s'] / peer['prefill_tok_s']:.2f}x"
