@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from qwell.cli.address import url_given
 from qwell.cli.doctor_words import DoctorWords, words_for
 from qwell.cli.language import preferred, writes_utf8
 from qwell.config import Settings, load
@@ -46,14 +47,18 @@ def run(options: argparse.Namespace) -> int:
 
 
 def system_of(options: argparse.Namespace) -> System:
-    """The machine with its settings; settings that cannot be used are a finding, not an end."""
+    """The machine with its settings; settings that cannot be used are a finding, not an end.
+
+    A --url that is none is an end: raises QwellError.
+    """
     from qwell.doctor.system import System
 
+    url = url_given(options.url)
     try:
         settings, _ = load(vars(options))
-        return System(settings, url=options.url or _url_of_running(options, settings))
+        return System(settings, url=url or _url_of_running(options, settings))
     except QwellError as error:
-        return System(Settings(), settings_error=str(error), url=options.url or "")
+        return System(Settings(), settings_error=str(error), url=url)
 
 
 def _url_of_running(options: argparse.Namespace, settings: Settings) -> str:

@@ -33,8 +33,9 @@ def summary(report: Report, words: DoctorWords) -> str:
         passed=n["pass"], wrong=n["fail"] + n["warn"], skipped=n["skip"], errors=n["error"]
     )
     said = f"qwell: {words.status[report.status]} ({counts})"
-    unseen = [f for f in report.findings if f.check == "api.server" and f.status.value == "skip"]
-    return f"{said}\n{words.no_server}" if unseen else said
+    if report.is_locked_out:
+        return f"{said}\n{words.locked_out}"
+    return f"{said}\n{words.no_server}" if report.has_no_server else said
 
 
 def diagnosis_lines(report: Report, words: DoctorWords) -> Iterator[str]:

@@ -17,6 +17,7 @@ class DoctorWords:
     outcome: Mapping[str, str]
     columns: tuple[str, str, str, str]
     summary: str
+    locked_out: str
     no_server: str
     cause: str
     unknown_cause: str
@@ -43,6 +44,7 @@ _ZH = DoctorWords(
     outcome={"pass": "正常", "warn": "注意", "fail": "异常", "skip": "跳过", "error": "检查出错"},
     columns=("层", "检查", "结果", "依据"),
     summary="{passed} 项正常，{wrong} 项异常，{skipped} 项跳过，{errors} 项检查出错",
+    locked_out="服务器要求密钥：加上 --api-key 才能检查它。",
     no_server="没有检查服务：这里没有正在运行的服务（可用 --url、--port 或 --data-dir 指明）。",
     cause="原因",
     unknown_cause="没有已知的故障能解释这些现象。把 `qwell bundle` 的输出附在报告里。",
@@ -74,6 +76,7 @@ _EN = DoctorWords(
     outcome={"pass": "pass", "warn": "warn", "fail": "FAIL", "skip": "skip", "error": "ERROR"},
     columns=("layer", "check", "result", "evidence"),
     summary="{passed} passed, {wrong} wrong, {skipped} skipped, {errors} checks broke",
+    locked_out="The server wants a key: with --api-key it is examined, too.",
     no_server="No server was examined: none runs here (name one by --url, --port or --data-dir).",
     cause="cause",
     unknown_cause="No known fault explains this. Add the output of `qwell bundle` to a report.",

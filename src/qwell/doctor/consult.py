@@ -5,11 +5,13 @@ Loads the catalogue only when something is wrong: a healthy machine has no need 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from qwell.doctor.address import is_near
 from qwell.doctor.bundle import Bundle
 from qwell.doctor.fault import Fault, Language, Remedy
 from qwell.doctor.finding import Finding, Status
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 _WRONG = (Status.WARN, Status.FAIL)
 _SERVER = "api.server"
 _BY_THE_SERVER = ("restart-worker",)  # actions that only a server can do
+_HERE = re.compile(r"http://127\.0\.0\.1:\d+")
 _LOOKED_FOR_IT = ("api.server", "host.local")  # their url is where the server is
 
 
@@ -43,6 +46,7 @@ def report(findings: Sequence[Finding], language: Language | None = None) -> Rep
     port = port_of(findings)
     spoken = language or verdict.language
     shown = tuple(diagnosis_to_dict(diagnosis, spoken, port) for diagnosis in found)
+    shown = tuple(_with_address(diagnosis, _far_url(findings)) for diagnosis in shown)
     return Report(word_for(findings, effects), tuple(findings), shown)
 
 
@@ -79,6 +83,23 @@ def port_of(findings: Iterable[Finding]) -> str:
     urls = [str(f.facts().get("url", "")) for f in findings if f.check in _LOOKED_FOR_IT]
     ports = [urlsplit(url).port for url in urls]
     return next((str(port) for port in ports if port), "")
+
+
+def _far_url(findings: Iterable[Finding]) -> str:
+    """The server's, where it is on another machine."""
+    urls = [str(f.facts().get("url", "")) for f in findings if f.check in _LOOKED_FOR_IT]
+    return next((url.rstrip("/") for url in urls if url and not is_near(url)), "")
+
+
+def _with_address(diagnosis: dict[str, Any], far_url: str) -> dict[str, Any]:
+    """Commands that ask the server of this machine ask the one that was looked at."""
+    if not far_url:
+        return diagnosis
+    remedies = [
+        {**remedy, "commands": [_HERE.sub(far_url, c) for c in remedy.get("commands", ())]}
+        for remedy in diagnosis.get("remedies", ())
+    ]
+    return {**diagnosis, "remedies": remedies}
 
 
 def likeliest(finding: Finding) -> str:

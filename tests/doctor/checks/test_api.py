@@ -17,7 +17,7 @@ Status = Callable[[str, Any], str]
 
 def test_a_healthy_server_raises_nothing(served: Any, status: Status) -> None:
     for name in (
-        "settings", "port", "server", "base", "no_html", "identity", "key", "not_limited",
+        "settings", "port", "server", "login", "base", "no_html", "identity", "key", "not_limited",
         "ready", "models", "first_byte", "terminal_event", "storing", "loop_lag",
     ):  # fmt: skip
         assert status(f"api.{name}", served) == "pass", name
@@ -79,6 +79,31 @@ def test_another_program_that_answers(served: Any, status: Status) -> None:
 def test_too_many_requests(served: Any, status: Status) -> None:
     served.serve("/api/doctor/facts", {}, 429)
     assert status("api.not_limited", served) == "fail"
+
+
+@pytest.mark.parametrize("code", [502, 504])
+def test_a_proxy_with_nothing_behind_it_is_no_server(
+    served: Any, status: Status, code: int
+) -> None:
+    served.serve("/health", b"<html>Bad Gateway</html>", code)
+    assert status("api.server", served) == "fail"
+
+
+def test_a_login_of_something_in_front_is_no_web_page(served: Any, status: Status) -> None:
+    served.serve("/version", b"<html>401 Authorization Required</html>", 401)
+    assert status("api.login", served) == "fail"
+
+
+def test_the_servers_own_refusal_is_no_login(served: Any, status: Status) -> None:
+    served.serve("/version", {"type": "/faults/host-not-allowed"}, 403)
+    assert status("api.login", served) == "pass"
+
+
+def test_an_address_that_leads_elsewhere_says_where(served: Any, outcome: Any) -> None:
+    served.serve("/version", b"", 301, location="https://example.org/version")
+    told = outcome("api.identity", served)
+    assert told.status == "fail"
+    assert "https://example.org/version" in [fact.value for fact in told.evidence]
 
 
 @pytest.mark.parametrize(("key", "expected"), [("wrong", "fail"), ("", "skip")])

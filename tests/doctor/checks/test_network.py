@@ -10,7 +10,11 @@ from typing import Any
 
 import pytest
 
+from qwell.doctor import clinic
 from qwell.doctor.answer import Answer, Frame
+from qwell.doctor.checks import CHECKS
+from qwell.doctor.checks.network import DEEP_SILENCE_S, SILENCE_S
+from qwell.doctor.observe import CAP_S, DEEP_CAP_S
 from qwell.doctor.pacing import EVERY_MS, N_FRAMES
 
 Status = Callable[[str, Any], str]
@@ -79,6 +83,16 @@ def test_an_unknown_name(make_machine: Any, status: Status) -> None:
 
 def test_an_address_that_nobody_can_call(make_machine: Any, status: Status) -> None:
     assert status("network.address", make_machine(url="http://0.0.0.0:8000")) == "fail"
+
+
+def test_a_long_silence_fits_into_a_run() -> None:
+    assert min(CAP_S, clinic.CAP_S, CHECKS["network.silence"].timeout_s) > SILENCE_S + 3
+    assert min(DEEP_CAP_S, CHECKS["network.silence"].timeout_s) > DEEP_SILENCE_S + 3
+
+
+def test_a_machine_without_a_way_to_it(machine: Any, status: Status) -> None:
+    machine.connections["127.0.0.1", 8000] = "unreachable"
+    assert status("network.route", machine) == "fail"
 
 
 def test_packets_that_are_dropped(machine: Any, status: Status) -> None:

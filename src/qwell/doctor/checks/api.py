@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from qwell.doctor.checks.host import LOCAL
 from qwell.doctor.finding import Facts, Outcome, check, failed, passed, skipped, warned
 from qwell.doctor.load_sample import load_sample
+from qwell.doctor.report import KEY_WANTED
 from qwell.doctor.run_record import read_record
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ SERVED = ("api.server",)
 OURS = ("api.identity",)
 _LATE_MS, _LATE_ON_A_FULL_MACHINE_MS = 500, 3000
 _AWAKE_S = 1.5  # three such attempts leave time for the other checks of a run
+_NOTHING_BEHIND = (502, 503, 504)  # status codes of a proxy
 _PROGRAMS = ("qwell",)  # in the command line of a holder of the port
 
 
@@ -62,7 +64,10 @@ def _is_ours(system: System, command: str) -> bool:
 @check("api.server", layer="api", timeout_s=8.0)
 def server(system: System) -> Outcome:
     """A server answers, where one is meant to run."""
-    if system.get("/health", timeout_s=6.0) is not None:
+    if (answer := system.get("/health", timeout_s=6.0)) is not None:
+        if answer.is_html and answer.status in _NOTHING_BEHIND:
+            told: Facts = {"url": system.url, "status": answer.status}
+            return failed("a proxy answers, and nothing behind it", "GET /health", **told)
         return passed("GET /health", url=system.url)
     if _fails_at_tls(system):
         return skipped("TLS fails before anything is asked: see network.certificate")
@@ -71,12 +76,15 @@ def server(system: System) -> Outcome:
     if not how and system.is_near:
         return skipped("something listens there and does not answer: see api.awake")
     if system.is_url_given and how in ("refused", ""):
-        return failed("nothing answers there", "connect", url=system.url, how=how or "no answer")
+        because = "nothing answers there" if how else "it is connected but does not answer"
+        return failed(because, "connect", url=system.url, how=how or "no answer")
     record = read_record(system.settings.data_path)
     if not system.is_url_given and record and not system.is_alive(record.pid):
         facts: Facts = {"url": record.url, "pid": record.pid}
         return failed("the server ended without being stopped", "run record", **facts)
-    return skipped(f"no server runs at {system.url}", how=how)
+    if system.is_url_given:
+        return skipped("it cannot be reached: the way there says why", how=how)
+    return skipped(f"no server runs at {system.url}", how=how)  # as report.NO_SERVER has it
 
 
 def _fails_at_tls(system: System) -> bool:
@@ -142,7 +150,16 @@ def base(system: System) -> Outcome:
     return passed("url", url=system.url)
 
 
-@check("api.no_html", layer="api", needs=("api.server", "api.base"))
+@check("api.login", layer="api", needs=("api.server",))
+def login(system: System) -> Outcome:
+    """Nothing in front of the server asks for a login of its own."""
+    answer = system.get("/version")
+    if answer is not None and answer.status in (401, 403, 407) and not answer.json():
+        return failed("something before the server refuses", "GET /version", status=answer.status)
+    return passed("GET /version")
+
+
+@check("api.no_html", layer="api", needs=("api.login", "api.base"))
 def no_html(system: System) -> Outcome:
     """Routes of the API answer with JSON, not with a page."""
     answer = system.get("/version")
@@ -157,8 +174,11 @@ def identity(system: System) -> Outcome:
     """It is this program that answers."""
     answer = system.get("/version")
     if answer is None or answer.json().get("name") != "qwell":
-        status = answer.status if answer else 0
-        return failed("another program answers", "GET /version", url=system.url, status=status)
+        facts: Facts = {"url": system.url, "status": answer.status if answer else 0}
+        if answer is not None and (elsewhere := answer.headers.get("location")):
+            facts["location"] = elsewhere
+            return failed("the address leads elsewhere", "GET /version", **facts)
+        return failed("another program answers", "GET /version", **facts)
     return passed("GET /version", version=str(answer.json().get("version", "")))
 
 
@@ -168,7 +188,7 @@ def key(system: System) -> Outcome:
     answer = system.get("/api/doctor/facts")
     if answer is not None and answer.status in (401, 403):
         if not system.api_key:
-            return skipped("the server wants a key, and none is set here (QWELL_API_KEY)")
+            return skipped(KEY_WANTED)
         return failed("the key is refused", "GET /api/doctor/facts", status=answer.status)
     return passed("GET /api/doctor/facts")
 
