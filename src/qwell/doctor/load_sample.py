@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from qwell.doctor.system import System
 
 PAUSE_S = 0.2
+BUSY_S = 0.5  # five periods of a CPU quota, in which others make the worker compute
 N_TOKENS = 16
 # its greedy answer is the canary: see baseline.py
 QUESTION = "Write the numbers from 1 to 20, separated by commas."
@@ -110,7 +111,8 @@ def take(system: System) -> LoadSample:
         except OSError as failure:
             error = str(failure)
     else:
-        system.pause(PAUSE_S)
+        is_busy = system.facts.get("worker", {}).get("running")
+        system.pause(BUSY_S if is_busy else PAUSE_S)
     return LoadSample(before, count(system, pid), head, frames, error)
 
 

@@ -140,6 +140,18 @@ def test_throttling_needs_a_quota_and_a_share(machine: Any, status: Status) -> N
     assert status("container.cpu_throttling", machine) == "pass"
 
 
+@pytest.mark.parametrize(("running", "periods"), [(0, 2), (1, 5)])  # ten in a second
+def test_a_worker_that_others_keep_busy_is_watched_for_some_periods(
+    with_worker: Any, running: int, periods: int
+) -> None:
+    from qwell.doctor.load_sample import take
+
+    machine, pauses = with_worker(running=running, phase="loading"), list[float]()
+    machine.pause = pauses.append
+    assert take(machine).frames == []
+    assert pauses == [periods / 10]
+
+
 def test_throttling_while_computing(machine: Any, status: Status) -> None:
     from qwell.doctor.cgroup import Throttling
     from qwell.doctor.load_sample import Counters, LoadSample
