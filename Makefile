@@ -62,7 +62,7 @@ audit: .venv/.installed-dev web/node_modules/.installed
 
 test: setup check
 	scripts/debian_packages.sh chromium fonts-noto-cjk fonts-dejavu-core zsh fish g++-aarch64-linux-gnu qemu-user \
-	    podman runc debootstrap nginx-light systemd $(LAB_PACKAGES)
+	    buildah podman runc debootstrap nginx-light systemd $(LAB_PACKAGES)
 	scripts/with_node.sh npm --prefix web test
 	$(BIN)/pytest $(ARGS)
 

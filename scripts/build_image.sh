@@ -1,6 +1,7 @@
 #!/bin/sh
 # Build the container image with docker, podman or buildah, whichever works here. Arguments go to
-# its `build` command. BUILDER names one of them where several are installed.
+# its `build` command. BUILDER names one of them where several are installed; QWELL_IMAGE
+# is the name of what is built, as in deploy/compose.yaml.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -24,5 +25,5 @@ if [ "$builder" != docker ]; then
 fi
 
 # shellcheck disable=SC2086  # empty, or two words
-exec "$builder" build $format --file deploy/Dockerfile --tag qwell:latest \
+exec "$builder" build $format --file deploy/Dockerfile --tag "${QWELL_IMAGE:-qwell:latest}" \
     --build-arg "VERSION=$version" --build-arg "REVISION=$revision" "$@" .

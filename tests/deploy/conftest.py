@@ -1,7 +1,8 @@
-"""Containers without a daemon: podman, over a Debian that debootstrap has laid down.
+"""Containers without a daemon, over a Debian that debootstrap has laid down.
 
-Its store, with the Debian that is made once, is kept under build/deploy. The index and the
-certificates that pip and npm use outside are handed to the build of the image as secrets.
+buildah builds in a change of root, podman runs what it has built under the limits that a container
+has; they share a store, which is kept under build/deploy with the Debian that is made once. The
+index and the certificates that pip and npm use outside are handed to the build as secrets.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import httpx
@@ -45,21 +46,22 @@ default_ulimits = ["nofile=4096:4096", "nproc=4096:4096"]
 
 
 @dataclass(frozen=True)
-class Podman:
-    """The program with a store of its own, which it shares with nobody."""
+class Program:
+    """buildah or podman, with a store of ours."""
 
+    name: str
     environ: dict[str, str]
 
     def run(self, *arguments: str, timeout_s: float = 60) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            ["podman", *arguments], env=self.environ, timeout=timeout_s, check=False,
+            [self.name, *arguments], env=self.environ, timeout=timeout_s, check=False,
             capture_output=True, text=True,
         )  # fmt: skip
 
     def __call__(self, *arguments: str, timeout_s: float = 60) -> str:
         """Standard output of what must succeed."""
         done = self.run(*arguments, timeout_s=timeout_s)
-        assert done.returncode == 0, f"podman {shlex.join(arguments)}: {done.stderr}"
+        assert done.returncode == 0, f"{self.name} {shlex.join(arguments)}: {done.stderr}"
         return done.stdout
 
     def has(self, image: str) -> bool:
@@ -70,7 +72,7 @@ class Podman:
 class Container:
     """One that runs, and what it is asked from outside."""
 
-    podman: Podman
+    podman: Program
     name: str
     client: httpx.Client
 
@@ -104,8 +106,8 @@ Start = Callable[..., AbstractContextManager[Container]]
 @pytest.fixture(scope="session")
 def podman(
     requires_program: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Podman]:
-    for program in ("podman", "runc", "debootstrap"):
+) -> Iterator[Program]:
+    for program in ("buildah", "podman", "runc", "debootstrap"):
         requires_program(program)
     if os.geteuid() != 0:
         pytest.skip("only root may lay down a Debian and start containers in it")
@@ -120,14 +122,19 @@ def podman(
         "CONTAINERS_CONF": str(folder / "containers.conf"),
         "BUILDAH_ISOLATION": "chroot",
     }
-    yield Podman(os.environ | own)
+    yield Program("podman", os.environ | own)
     overlay = KEPT / "storage/overlay"
     # the driver's own mount would stand in the way of whoever removes the folder
     subprocess.run(["umount", "--recursive", overlay], check=False, capture_output=True)
 
 
 @pytest.fixture(scope="session")
-def debian(podman: Podman) -> None:
+def buildah(podman: Program) -> Program:
+    return replace(podman, name="buildah")
+
+
+@pytest.fixture(scope="session")
+def debian(podman: Program, buildah: Program) -> None:
     """Debian with its own Python, and the same with a compiler. Made once."""
     if not podman.has(PYTHON):
         with tempfile.TemporaryDirectory(dir=KEPT) as folder:
@@ -136,7 +143,7 @@ def debian(podman: Podman) -> None:
         install = "apt-get -q update && apt-get -q install --yes --no-install-recommends"
         recipe = KEPT / "python-dev.Dockerfile"
         recipe.write_text(f"FROM {PYTHON}\nRUN {install} g++ python3-dev\n")
-        podman("build", "--tag", PYTHON_DEV, "--file", str(recipe), str(KEPT), timeout_s=600)
+        buildah("build", "--tag", PYTHON_DEV, "--file", str(recipe), str(KEPT), timeout_s=600)
 
 
 def _mirror() -> str:
@@ -149,7 +156,7 @@ def _mirror() -> str:
     return sites[0] if sites else "http://deb.debian.org/debian"
 
 
-def _lay_down(podman: Podman, folder: Path) -> None:
+def _lay_down(podman: Program, folder: Path) -> None:
     packages = "--include=python3,python3-venv,ca-certificates"
     bootstrap = ["debootstrap", "--variant=minbase", packages, RELEASE, str(folder / "root")]
     subprocess.run([*bootstrap, _mirror()], check=True, stdout=subprocess.DEVNULL, timeout=600)
@@ -160,7 +167,7 @@ def _lay_down(podman: Podman, folder: Path) -> None:
 
 
 @pytest.fixture(scope="session")
-def image(podman: Podman, debian: None, tmp_path_factory: pytest.TempPathFactory) -> str:
+def image(podman: Program, debian: None, tmp_path_factory: pytest.TempPathFactory) -> str:
     """What `make image` builds from this tree."""
     secrets = tmp_path_factory.mktemp("secrets")
     (secrets / "pip.conf").write_text(_pip_conf())
@@ -172,7 +179,7 @@ def image(podman: Podman, debian: None, tmp_path_factory: pytest.TempPathFactory
     bases = [f"--build-arg=PYTHON_IMAGE={PYTHON}", f"--build-arg=BUILD_IMAGE={PYTHON_DEV}"]
     arguments = shlex.join(["--layers=false", *bases, *given])
     done = subprocess.run(
-        ["make", "image", "BUILDER=podman", f"ARGS={arguments}"], cwd=ROOT, env=podman.environ,
+        ["make", "image", "BUILDER=buildah", f"ARGS={arguments}"], cwd=ROOT, env=podman.environ,
         check=False, capture_output=True, text=True, timeout=600,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
@@ -214,7 +221,7 @@ def data(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def start(podman: Podman, image: str, free_port: int, data: Path) -> Start:
+def start(podman: Program, image: str, free_port: int, data: Path) -> Start:
     """Starts the image as hardened as the documents say, on a loopback port."""
 
     @contextmanager

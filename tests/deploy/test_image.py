@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.deploy.conftest import Container, Podman, Start
+from tests.deploy.conftest import Container, Program, Start
 
 pytestmark = pytest.mark.timeout(1200)
 MAX_BYTES = 400_000_000
@@ -29,13 +29,13 @@ def chat(container: Container, text: str, **more: Any) -> str:
 
 
 @pytest.fixture(scope="module")
-def config(podman: Podman, image: str) -> dict[str, Any]:
+def config(podman: Program, image: str) -> dict[str, Any]:
     (described,) = json.loads(podman("image", "inspect", image))
     return dict(described)
 
 
 @contextmanager
-def files_of(podman: Podman, image: str) -> Iterator[Path]:
+def files_of(podman: Program, image: str) -> Iterator[Path]:
     place = podman("image", "mount", image).strip()
     try:
         yield Path(place)
@@ -58,7 +58,11 @@ def test_what_the_image_says_of_itself(config: dict[str, Any]) -> None:
     assert not [name for name in said["Env"] if "INDEX" in name or "NPM" in name]
 
 
-def test_it_is_small_and_builds_nothing(config: dict[str, Any], podman: Podman) -> None:
+def test_it_is_small_and_builds_nothing(
+    config: dict[str, Any], podman: Program, record_property: Callable[[str, object], None]
+) -> None:
+    print(f"image: {config['Size']:,} bytes without weights")
+    record_property("image_bytes", config["Size"])
     assert config["Size"] < MAX_BYTES
     with files_of(podman, config["Id"]) as root:
         path = [root / "opt/qwell/bin", root / "usr/bin", root / "usr/local/bin", root / "bin"]
@@ -67,7 +71,7 @@ def test_it_is_small_and_builds_nothing(config: dict[str, Any], podman: Podman) 
         assert not [*root.glob("run/secrets/*"), *root.glob("src/*"), *root.glob("root/.*/*")]
 
 
-def test_the_bills_of_materials_name_everything(podman: Podman, image: str) -> None:
+def test_the_bills_of_materials_name_everything(podman: Program, image: str) -> None:
     with files_of(podman, image) as root:
         bills = root / "opt/qwell/sbom"
         python = json.loads((bills / "python.cdx.json").read_text())
@@ -94,7 +98,7 @@ def test_a_conversation_outlives_its_container(start: Start, tiny_model: Path) -
 
 
 def test_a_backup_taken_inside_comes_back_in_a_new_container(
-    start: Start, podman: Podman, image: str, data: Path
+    start: Start, podman: Program, image: str, data: Path
 ) -> None:
     """As docs/upgrade.md says: copy while it serves, stop, restore, start."""
     scripted = "--env=QWELL_ENGINE=scripted"
