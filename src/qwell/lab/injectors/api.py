@@ -87,7 +87,7 @@ def blocked_loop(patient: Patient) -> Iterator[Effect]:
         patient.start()
 
         def trouble() -> str:
-            for _ in range(5):  # some questions come when the server is just awake
+            for _ in range(15):  # some questions come when the server is just awake
                 chat = patient.chat(timeout_s=20)
                 if chat.error or chat.first_s > 1.5:
                     return chat.error or f"{chat.first_s:.1f} s until the first word"
