@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from qwell.lab.case import Case, Effect
     from qwell.lab.patient import Patient
 
-BUDGET_S = 4.0  # for one fault: looking at a slow check again and again takes too long
+BUDGET_S = 1.5  # for one fault: looking at a slow check again and again takes too long
+SETTLE_S = 15.0  # for a worker that was ended; the fault itself may keep the server silent
 EMPTY, TOGETHER = "no-fix", "all-the-others"
 
 
@@ -51,7 +52,7 @@ def try_wrong_fixes(case: Case, effect: Effect, patient: Patient) -> tuple[int, 
     tried: dict[str, str] = json.loads(line) if line.startswith("{") else {}
     passed = [name for name, result in tried.items() if result == "fixed"]
     if patient.server is not None:
-        patient.settle()
+        patient.settle(SETTLE_S)
     if not effect.trouble():
         passed.append("the attempt of a person, without any fix")
     return len(tried) + 1, passed
