@@ -50,3 +50,17 @@ class QwellError(Exception):
     def from_dict(cls, data: dict[str, Any]) -> QwellError:
         """Inverse of to_dict: errors cross the worker's pipe."""
         return cls(data["fault"], found=data["found"], expected=data["expected"], fix=data["fix"])
+
+
+def fault_of_import(error: ImportError) -> str:
+    """What a failed import says about the installation."""
+    text = str(error)
+    if isinstance(error, ModuleNotFoundError):
+        return "python-module-missing"
+    if "GLIBC" in text:
+        return "glibc-too-old"
+    if "libgomp" in text:
+        return "libgomp-missing"
+    if "shared object" in text:
+        return "shared-lib-missing"
+    return "package-version-mismatch"

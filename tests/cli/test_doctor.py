@@ -101,6 +101,16 @@ def test_it_works_with_broken_packages(
     assert named in done.stdout
 
 
+def test_a_command_that_needs_what_is_broken_says_so(qwell: Run, tmp_path: Path) -> None:
+    """No traceback, but what to install."""
+    (tmp_path / "sitecustomize.py").write_text(BROKEN.format(names=("rich",)), encoding="utf-8")
+    done = qwell("pull", "--lang", "en", PYTHONPATH=str(tmp_path))
+    assert done.returncode == 2
+    assert "error: package-version-mismatch" in done.stderr
+    assert "--force-reinstall qwell" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_it_starts_quickly(environ: dict[str, str], tmp_path: Path) -> None:
     """Until the first check runs; the best of some tries on a machine that may be busy."""
     code = "import qwell.cli, qwell.cli.doctor, qwell.doctor.checks, qwell.doctor.observe"

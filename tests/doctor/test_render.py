@@ -9,6 +9,12 @@ from qwell.doctor.diagnose import diagnose_text
 from qwell.doctor.render import filled, verdict_to_text
 
 
+def test_the_engine_is_installed_under_its_package() -> None:
+    command = "python -m pip install {module}"
+    assert filled(command, {"module": "qwell._native"}).endswith(" --force-reinstall qwell")
+    assert filled(command, {"module": "numpy"}).endswith(" numpy")
+
+
 def test_placeholders_are_filled_from_evidence() -> None:
     assert filled("docker logs {container}", {"container": "chat-1"}) == "docker logs chat-1"
 

@@ -114,6 +114,14 @@ def test_programs_that_do_not_exist_or_do_not_end() -> None:
     assert system.program(sys.executable, "-c", "while True: pass", timeout_s=0.2)[0] == 127
 
 
+def test_a_program_that_does_not_end_leaves_what_it_said() -> None:
+    program = "print('begun', flush=True)\nwhile True: pass"
+    code, said = System(Settings()).program(sys.executable, "-c", program, timeout_s=2.0)
+    assert code == 127
+    assert said.startswith("begun")
+    assert "timed out" in said
+
+
 def test_a_probe_that_dies_leaves_its_last_words(tmp_path: Path) -> None:
     found = System(Settings()).probe("no.such.module")
     assert found["died"] == 1

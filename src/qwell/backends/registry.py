@@ -8,7 +8,7 @@ from pathlib import Path
 
 from qwell.backends import Backend
 from qwell.backends.torch_options import TorchOptions
-from qwell.errors import QwellError
+from qwell.errors import QwellError, fault_of_import
 
 
 def create_backend(
@@ -62,21 +62,8 @@ def import_failed(engine: str, error: ImportError) -> QwellError:
     """What a failed import says about the installation."""
     extra = "qwell[transformers]" if engine == "transformers" else "qwell"
     return QwellError(
-        _fault(error),
+        fault_of_import(error),
         found=f"the {engine} engine cannot be imported: {error}",
         expected=f"a complete installation of {extra}",
         fix=f"pip install --force-reinstall '{extra}'",
     )
-
-
-def _fault(error: ImportError) -> str:
-    text = str(error)
-    if isinstance(error, ModuleNotFoundError):
-        return "python-module-missing"
-    if "GLIBC" in text:
-        return "glibc-too-old"
-    if "libgomp" in text:
-        return "libgomp-missing"
-    if "shared object" in text:
-        return "shared-lib-missing"
-    return "package-version-mismatch"

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Sequence
 from typing import TextIO
 
-from qwell.cli.failure import describe
+from qwell.cli.failure import describe, incomplete
 from qwell.cli.language import speaking
 from qwell.cli.parser import build_parser
 from qwell.errors import QwellError
@@ -36,6 +36,9 @@ def _done(options: argparse.Namespace) -> int:
         sys.stdout.flush()
     except QwellError as error:
         print(describe(error), file=sys.stderr)
+        return 2
+    except ImportError as error:
+        print(describe(incomplete(error)), file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from qwell.cli.language import Language, preferred
-from qwell.errors import QwellError
+from qwell.errors import QwellError, fault_of_import
 from qwell.translate import translated_error
 
 _LABELS = {
     "en": ("  found:    ", "  expected: ", "  fix:      "),
     "zh": ("  现状：", "  应为：", "  解决办法："),
 }
+
+
+def incomplete(error: ImportError) -> QwellError:
+    """A command that cannot run here, because something that it imports is missing or broken."""
+    return QwellError(
+        fault_of_import(error),
+        found=str(error),
+        expected="a complete installation of qwell",
+        fix="pip install --force-reinstall qwell",
+    )
 
 
 def describe(error: QwellError, language: Language | None = None) -> str:

@@ -20,6 +20,7 @@ _PLACEHOLDER = re.compile(
 )  # braces of nginx, docker templates and code stay as they are
 _SAFE = re.compile(r"[\w./:@~+\-]{1,200}")
 _KNOWN = {"port": "8000"}
+_INSTALLED_AS = {"qwell._native": "--force-reinstall qwell"}  # by module
 MOST_PROOFS = 4
 _WORDS_OF: dict[str, Bilingual] = {
     "fault": Bilingual("诊断", "Diagnosis"),
@@ -60,6 +61,8 @@ def filled(text: str, facts: Mapping[str, Value]) -> str:
     def value_of(match: re.Match[str]) -> str:
         name = match[1]
         value = str(facts.get(name, _KNOWN.get(name, "")))
+        if name == "module" and value in _INSTALLED_AS:
+            return _INSTALLED_AS[value]
         return value if _SAFE.fullmatch(value) and not value.startswith("-") else f"<{name}>"
 
     return _PLACEHOLDER.sub(value_of, text)

@@ -134,7 +134,11 @@ class System:
                 check=False,
                 stdin=subprocess.DEVNULL,
             )
-        except (OSError, subprocess.TimeoutExpired) as error:
+        except subprocess.TimeoutExpired as late:
+            said = late.stdout or b""  # bytes, whatever was asked for
+            text = said if isinstance(said, str) else said.decode(errors="replace")
+            return 127, f"{text}\n{late}"
+        except OSError as error:
             return 127, str(error)
         return done.returncode, done.stdout + done.stderr
 

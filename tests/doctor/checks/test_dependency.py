@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from qwell.doctor.checks import dependency
+from qwell.doctor.checks import CHECKS, dependency
 
 Status = Callable[[str, Any], str]
 NO_LIBRARY = "ImportError: {}: cannot open shared object file: No such file or directory"
@@ -105,3 +105,26 @@ def test_a_local_file_that_hides_a_package(
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.delitem(sys.modules, "tokenizers", raising=False)
     assert status("dependency.shadowed", machine) == "warn"
+
+
+def test_an_import_without_end_names_its_package(machine: Any, outcome: Any) -> None:
+    said = "importing ssl\nimporting numpy\n\nCommand timed out after 12 seconds"
+    machine.probes["qwell.doctor.import_probe"] = {"died": 127, "said": said}
+    told = outcome("dependency.imports_run", machine)
+    assert told.because == "importing it comes to no end"
+    assert "numpy" in [fact.value for fact in told.evidence]
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"), [(b"\x7fELF and more", "pass"), (b"<html>", "fail"), (b"", "fail")]
+)
+def test_an_engine_that_is_no_library(
+    make_machine: Any, monkeypatch: pytest.MonkeyPatch, content: bytes, expected: str
+) -> None:
+    machine = make_machine()
+    path = machine.root / "_native.so"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    monkeypatch.setattr(dependency, "extension_path", lambda: str(path))
+    monkeypatch.setattr(sys, "platform", "linux")
+    assert CHECKS["dependency.native_extension"].run(machine).status == expected

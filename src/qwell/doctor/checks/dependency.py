@@ -24,6 +24,9 @@ _MODULES = (
     "uvicorn", "websockets", "qwell._native",
 )  # fmt: skip
 _OF_TRANSFORMERS = ("torch", "transformers")
+_ELF = b"\x7fELF"
+_DIED, _ENDLESS = "the process died with code", "it was still at it when time was up"
+_IMPORTS_S = 12.0  # for all of them together, on a slow disk
 IMPORTED = ("dependency.imports_run",)
 _LIBRARY = re.compile(r"(lib[\w.+-]+?\.so[\d.]*): cannot open shared object")
 _VERSION_TAG = re.compile(r"version `?(GLIBC\w*_[\d.]+|CXXABI_[\d.]+)'? not found")
@@ -38,11 +41,16 @@ def _import_all(system: System) -> dict[str, str]:
     wanted: tuple[str, ...] = _MODULES
     if system.settings.engine == "transformers":
         wanted += _OF_TRANSFORMERS
-    found = system.probe("qwell.doctor.import_probe", *wanted, timeout_s=30.0)
+    heavy = system.settings.engine == "transformers"
+    found = system.probe(
+        "qwell.doctor.import_probe", *wanted, timeout_s=30.0 if heavy else _IMPORTS_S
+    )
     if "failures" in found:
         return dict(found["failures"])
-    last = re.findall(r"^importing (\S+)", found.get("said", ""), re.MULTILINE)
-    return {last[-1] if last else "python": f"the process died with code {found.get('died')}"}
+    said = found.get("said", "")
+    last = re.findall(r"^importing (\S+)", said, re.MULTILINE)
+    how = _ENDLESS if "timed out" in said else f"{_DIED} {found.get('died')}"
+    return {last[-1] if last else "python": how}
 
 
 @check("dependency.python", layer="dependency", needs=LOCAL)
@@ -129,10 +137,12 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 @check("dependency.imports_run", layer="dependency", needs=LOCAL, timeout_s=35.0)
 def imports_run(system: System) -> Outcome:
-    """No package ends the interpreter when it is imported."""
-    died = {n: text for n, text in import_failures(system).items() if "process died" in text}
-    for name, text in died.items():
-        return failed("importing it ends the process", "import", module=name, error=text)
+    """No package ends the interpreter, or holds it up, when it is imported."""
+    for name, text in import_failures(system).items():
+        if text.startswith(_DIED):
+            return failed("importing it ends the process", "import", module=name, error=text)
+        if text == _ENDLESS:
+            return failed("importing it comes to no end", "import", module=name, error=text)
     return passed("import", n_modules=len(_MODULES))
 
 
@@ -227,10 +237,22 @@ def extension_path() -> str | None:
     return spec.origin if spec else None
 
 
+def _head(path: str) -> bytes:
+    """Its first bytes; none of a file that cannot be read, which native_loads will say."""
+    try:
+        with Path(path).open("rb") as file:
+            return file.read(len(_ELF))
+    except OSError:
+        return _ELF
+
+
 @check("dependency.native_extension", layer="dependency", needs=LOCAL)
 def native_extension(system: System) -> Outcome:
     """The compiled engine is where the interpreter looks for it."""
     if path := extension_path():
+        if sys.platform == "linux" and _head(path) != _ELF:
+            facts: Facts = {"module": "qwell._native", "path": path}
+            return failed("the compiled engine is damaged", "ELF header", **facts)
         return passed("listing", path=path)
     if system.settings.engine != "native":
         return skipped("another engine is chosen")
