@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 BEAT_S = 1.0
 IDLE_S = 3.0  # so long after the last answer nobody is likely to ask within the next second
-HELD_S = 0.03  # words come in groups of this length, which reads as a steady flow
+HELD_S = 0.05  # words come in groups of this length, which reads as a steady flow
 _INTERRUPT_EVERY_S, _MAX_INTERRUPTS = 0.005, 200
 _log = logging.getLogger(__name__)
 
