@@ -64,10 +64,10 @@ def config_of(**changes: Any) -> dict[str, Any]:
     }
 
 
-def write_folder(folder: Path) -> Path:
+def write_folder(folder: Path, **changes: Any) -> Path:
     """As a hub has it: configuration, tokenizer, template and weights in one file."""
     folder.mkdir(parents=True, exist_ok=True)
-    config = config_of()
+    config = config_of(**changes)
     words = {
         "chat_template": CHAT_TEMPLATE,
         "eos_token": SPECIAL[2],
