@@ -151,10 +151,17 @@ def test_a_bundle_is_redacted_and_can_be_diagnosed_elsewhere(
     again = qwell("doctor", "--bundle", str(path), "--lang", "en")
     assert again.returncode == 2
     assert "[model-path-missing, " in again.stdout
+    said = qwell("diagnose", str(path), "--lang", "en")
+    assert "Model path does not exist" in said.stdout
+    assert qwell("doctor", "--bundle", str(path), "--fix").returncode == 2
 
 
-def test_what_is_no_bundle_is_refused(qwell: Run, tmp_path: Path) -> None:
-    (tmp_path / "x.json").write_text("[]", encoding="utf-8")
+@pytest.mark.parametrize(
+    "text",
+    ["[]", "{}", '{"findings": [{"check": "host.disk", "layer": "moon", "status": "fail"}]}'],
+)
+def test_what_is_no_bundle_is_refused(qwell: Run, tmp_path: Path, text: str) -> None:
+    (tmp_path / "x.json").write_text(text, encoding="utf-8")
     done = qwell("doctor", "--bundle", str(tmp_path / "x.json"))
     assert done.returncode == 2
     assert "bundle-unreadable" in done.stderr

@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from qwell.cli.doctor import system_of
 from qwell.cli.given_text import Given, given_text
@@ -13,14 +15,15 @@ from qwell.cli.language import preferred, writes_utf8
 from qwell.doctor.finding import Finding
 from qwell.errors import QwellError
 
+if TYPE_CHECKING:
+    from qwell.doctor.diagnose import Verdict
+
 
 def run(options: argparse.Namespace) -> int:
     """Prints the verdict. Exit code 0, whatever it is."""
-    from qwell.doctor.diagnose import diagnose_text
-
     given, found = _bundle(options.file) or (_given(options.file), ())
     live = (*found, *_live(options)) if options.live else found
-    verdict = diagnose_text(given.text, live, unread=given.unread)
+    verdict = _verdict(given, live)
     if options.json:
         print(json.dumps(verdict.to_dict(), ensure_ascii=not writes_utf8(), indent=2))
         return 0
@@ -29,6 +32,19 @@ def run(options: argparse.Namespace) -> int:
 
     print(verdict_to_text(verdict, preferred(), load().harmless))
     return 0
+
+
+def _verdict(given: Given, live: Sequence[Finding]) -> Verdict:
+    """What a check has seen is named, too, where the text tells of nothing."""
+    from qwell.doctor.diagnose import diagnose, diagnose_text
+
+    verdict = diagnose_text(given.text, live, unread=given.unread)
+    if verdict.verdict == "fault" or not live:
+        return verdict
+    seen = diagnose(live)
+    if seen.verdict != "fault":
+        return verdict
+    return replace(verdict, verdict="fault", diagnoses=seen.diagnoses, next=seen.next)
 
 
 def _bundle(name: str) -> tuple[Given, Sequence[Finding]] | None:

@@ -30,6 +30,13 @@ def run(options: argparse.Namespace) -> int:
     """Exit code: 0 healthy, 1 degraded, 2 broken, 3 could not tell."""
     from qwell.doctor.report import EXIT_CODES
 
+    if options.bundle and options.fix:
+        raise QwellError(
+            "config-invalid",
+            found="--fix with --bundle",
+            expected="one of them: a bundle tells of another machine",
+            fix="qwell doctor --fix",
+        )
     words = words_for(preferred())
     report = _reopened(options.bundle) if options.bundle else _examined(options, words)
     if options.json:

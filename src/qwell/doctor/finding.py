@@ -93,8 +93,10 @@ class Finding:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Finding:
         """Inverse of to_dict. Raises KeyError or ValueError for what is none."""
+        if data["layer"] not in LAYERS:
+            raise ValueError(f"{data['layer']!r} is no layer")
         return cls(
-            check=data["check"],
+            check=str(data["check"]),
             layer=data["layer"],
             status=Status(data["status"]),
             evidence=tuple(Evidence.from_dict(item) for item in data.get("evidence", ())),
