@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from qwell.bench.plan import Box, Plan, simulate, users_per_box
+from qwell.bench.plan import Box, Plan, simulate, simulate_replicas, users_per_box
 from qwell.bench.workload import Workload
 
 BOX = Box(600.0, {1: 80.0, 4: 200.0, 8: 360.0})
@@ -29,6 +31,28 @@ def test_a_full_box_gives_what_it_can_and_no_more() -> None:
     assert load.tokens_per_s == pytest.approx(at_most, rel=0.1)
     assert load.busy == pytest.approx(1, abs=0.02)
     assert not load.is_good(WORK)
+
+
+def test_a_prompt_is_read_in_as_little_of_a_step_as_the_scheduler_allows() -> None:
+    """A long one holds the answers up by 0.07 s a step, and takes several of them."""
+    long, short = replace(WORK, prompt_tokens=500), replace(WORK, prompt_tokens=5)
+    slowest = simulate(BOX, long, 20).tok_s
+    assert slowest > 5
+    assert simulate(BOX, short, 20).tok_s > slowest
+    assert simulate(BOX, long, 20).ttft_s > 500 / 600
+
+
+def test_the_way_to_the_reader_is_part_of_the_first_token() -> None:
+    box = replace(BOX, path_s=[0.5])
+    assert simulate(box, WORK, 8).ttft_s == pytest.approx(simulate(BOX, WORK, 8).ttft_s + 0.5)
+
+
+def test_replicas_share_the_users_as_names_fall() -> None:
+    """Together they give what each gives; some are fuller than others, and slower for it."""
+    one, two = simulate(BOX, WORK, 20), simulate_replicas(BOX, WORK, 40, 2)
+    assert two.tokens_per_s == pytest.approx(2 * one.tokens_per_s, rel=0.15)
+    assert two.tok_s < one.tok_s
+    assert simulate_replicas(BOX, WORK, 1, 2).tok_s == pytest.approx(80)
 
 
 def test_the_last_good_load_is_found() -> None:

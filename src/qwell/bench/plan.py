@@ -1,32 +1,39 @@
 """How many people one box serves, how many boxes people need, and what a token costs.
 
 Steps of the scheduler are simulated with the rates that `qwell bench` measured on a box. Knows no
-engine and no clock; the same seed gives the same plan.
+engine but its policy, and no clock; the same seed gives the same plan.
 """
 
 from __future__ import annotations
 
 import math
 import random
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from heapq import heappop, heappush
 from statistics import quantiles
 from typing import Any
 
 from qwell.bench.workload import Workload
+from qwell.engine.pace import Pace
 from qwell.engine.scheduler import Policy
 
 _TURNS = 400  # simulated; enough that percentiles move by a few per cent between seeds
+_SPREADS = 8  # ways in which users' names may fall on replicas
+_SPREAD_S = 120.0  # simulated for each of them
 
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """Rates of one box. decode_tok_s: of all answers together, by how many there are."""
+    """Rates of one box. decode_tok_s: of all answers together, by how many there are.
+
+    path_s   what the way from and to the reader adds to a first token; one of them is drawn
+    """
 
     prefill_tok_s: float
     decode_tok_s: Mapping[int, float]
     n_slots: int = 8
+    path_s: Sequence[float] = (0.0,)
 
     @classmethod
     def of(cls, figures: Mapping[str, Any], n_slots: int = 8) -> Box:
@@ -75,6 +82,7 @@ class _Simulation:
     work: Workload
     rng: random.Random
     policy: Policy = field(default_factory=Policy)
+    pace: Pace = field(default_factory=Pace)
     now: float = 0.0
     busy_s: float = 0.0
     questions: list[float] = field(default_factory=list)  # when the next ones are asked, a heap
@@ -83,20 +91,13 @@ class _Simulation:
     ttfts: list[float] = field(default_factory=list)
     rates: list[float] = field(default_factory=list)
 
-    def run(self, users: int, turns: int) -> Load:
+    def run(self, users: int, turns: float = math.inf, seconds: float = math.inf) -> None:
+        """Until so many answers have ended, or so much time has gone by."""
         for _ in range(users):
             heappush(self.questions, self.rng.uniform(0, self.work.think_s))
-        while len(self.rates) < turns:
+        while users and len(self.rates) < turns and self.now < seconds:
             self._arrive()
             self._step()
-        tokens = len(self.rates) * self.work.answer_tokens
-        return Load(
-            users,
-            quantiles(self.ttfts, n=20)[-1],
-            quantiles(self.rates, n=10)[0],
-            self.busy_s / self.now,
-            tokens / self.now,
-        )
 
     def _arrive(self) -> None:
         if not (self.waiting or self.running):
@@ -109,27 +110,39 @@ class _Simulation:
 
     def _step(self) -> None:
         answering = [turn for turn in self.running if not turn.left_to_read]
-        room = self.policy.shared_tokens if answering else self.policy.alone_tokens
-        n_read = 0
-        for turn in self.running:
-            chunk = min(turn.left_to_read, room - n_read)
-            turn.left_to_read -= chunk
-            n_read += chunk
-            if chunk and not turn.left_to_read:
-                turn.began = math.inf  # its first token comes with this step
+        n_read = self._read()
         seconds = n_read / self.box.prefill_tok_s
         if answering:
             seconds += len(answering) / self.box.together(len(answering))
+        self.pace.note(n_read, seconds)
         self.now += seconds
         self.busy_s += seconds
         self._speak(answering)
+
+    def _read(self) -> int:
+        """Tokens of prompts that the step has time for, in equal shares."""
+        reading = sorted(filter(_is_reading, self.running), key=lambda turn: turn.left_to_read)
+        left = room = self._room(is_alone=len(self.running) == 1)
+        for done, turn in enumerate(reading):
+            chunk = min(turn.left_to_read, max(1, left // (len(reading) - done)))
+            turn.left_to_read -= chunk
+            left -= chunk
+            if not turn.left_to_read:
+                turn.began = math.inf  # its first token comes with this step
+        return room - left
+
+    def _room(self, *, is_alone: bool) -> int:
+        policy = self.policy
+        if is_alone:
+            return self.pace.tokens_within(policy.alone_s, policy.alone_tokens)
+        return self.pace.tokens_within(policy.shared_s, policy.shared_tokens)
 
     def _speak(self, answering: list[_Turn]) -> None:
         for turn in self.running:
             if turn.began == math.inf:
                 turn.began = self.now
                 turn.left_to_say -= 1
-                self.ttfts.append(self.now - turn.asked)
+                self.ttfts.append(self.now - turn.asked + self.rng.choice(self.box.path_s))
         for turn in answering:
             turn.left_to_say -= 1
         for turn in [turn for turn in self.running if turn.left_to_say <= 0]:
@@ -138,9 +151,45 @@ class _Simulation:
             heappush(self.questions, self.now + self.rng.expovariate(1 / self.work.think_s))
 
 
+def _is_reading(turn: _Turn) -> bool:
+    return turn.left_to_read > 0
+
+
 def simulate(box: Box, work: Workload, users: int, *, turns: int = _TURNS, seed: int = 1) -> Load:
     """What that many users of one box see."""
-    return _Simulation(box, work, random.Random(seed)).run(users, turns)  # noqa: S311  a simulation
+    simulation = _Simulation(box, work, random.Random(seed))  # noqa: S311  a simulation
+    simulation.run(users, turns=turns)
+    return _seen(users, [simulation])
+
+
+def simulate_replicas(
+    box: Box, work: Workload, users: int, replicas: int, *, seed: int = 1
+) -> Load:
+    """What users of several such boxes see together, where each one's name decides on the box.
+
+    Names may fall evenly or not: what is told is of several ways in which they may.
+    """
+    rng = random.Random(seed)  # noqa: S311  a simulation
+    simulations: list[_Simulation] = []
+    for _ in range(_SPREADS):
+        places = [rng.randrange(replicas) for _ in range(users)]
+        for replica in range(replicas):
+            simulation = _Simulation(box, work, random.Random(rng.random()))  # noqa: S311  the same
+            simulation.run(places.count(replica), seconds=_SPREAD_S)
+            simulations.append(simulation)
+    load = _seen(users, simulations)
+    return replace(load, tokens_per_s=load.tokens_per_s / _SPREADS)
+
+
+def _seen(users: int, boxes: Sequence[_Simulation]) -> Load:
+    used = [box for box in boxes if box.now]
+    return Load(
+        users,
+        quantiles([ttft for box in used for ttft in box.ttfts], n=20)[-1],
+        quantiles([rate for box in used for rate in box.rates], n=10)[0],
+        sum(box.busy_s for box in used) / sum(box.now for box in used),
+        sum(len(box.rates) * box.work.answer_tokens / box.now for box in used),
+    )
 
 
 def users_per_box(box: Box, work: Workload) -> Load:
