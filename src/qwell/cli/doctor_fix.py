@@ -17,6 +17,7 @@ from qwell.config import Settings
 from qwell.doctor import consult
 from qwell.doctor.actions import ACTIONS, Impossible, NoServer
 from qwell.doctor.journal import Journal
+from qwell.doctor.reasons import reason_in
 from qwell.doctor.report import Report
 from qwell.doctor.treat import Practice
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from qwell.doctor.system import System
 
 _PATIENCE_S = 300.0
+ELSEWHERE = "the server is on another machine: run `qwell doctor --fix` there"
 Look = Callable[[], "System"]
 
 
@@ -46,7 +48,8 @@ def _fix(diagnosis: dict[str, Any], look: Look, words: DoctorWords, consent: boo
         what = remedy.do.text_in(words.language)
         agreed = consent or (remedy.safety == "confirm" and _asked(words, what))
         result, because = _treated(look, fault, remedy, consent=agreed)
-        print(f"{what}: {words.results[result]}" + (f" ({because})" if because else ""))
+        told = reason_in(because, words.language)
+        print(f"{what}: {words.results[result]}" + (f" ({told})" if told else ""))
         if result in ("fixed", "nothing-to-fix"):
             return True
     _print_manual(diagnosis, words)
@@ -69,6 +72,8 @@ def _treated(look: Look, fault: Fault, remedy: Remedy, *, consent: bool) -> tupl
         answer = system.http(path, method="POST", body=body, timeout_s=_PATIENCE_S)
         found = answer.json()
         return str(found.get("result", "failed")), str(found.get("because", found.get("fix", "")))
+    if system.is_url_given and not system.is_near:
+        return "refused", ELSEWHERE  # what is wrong there is nothing to change here for
     practice = Practice(look, LocalHands(system.settings), Journal(system.settings.data_path))
     done = practice.treat(fault, remedy, consent=consent)
     return done.result, done.because
