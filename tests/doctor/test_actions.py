@@ -198,6 +198,16 @@ def test_the_newest_whole_backup_takes_the_place(system: System, hands: Hands) -
     assert path.read_bytes() == b"no database" * 99
 
 
+def test_a_backup_that_a_person_made_there_counts_too(system: System, hands: Hands) -> None:
+    path = system.settings.data_path / "qwell.db"
+    path.write_bytes(b"no database" * 99)
+    database(path.with_name("qwell.db.before-0001.bak"), "older")
+    os.utime(path.with_name("qwell.db.before-0001.bak"), (0, 0))
+    database(path.with_name("qwell-20260101-000000.db"), "newer")
+    act("restore-database", system, hands)
+    assert word_in(path) == "newer"
+
+
 def of_version(path: Path, version: str) -> None:
     database(path, version)
     connection = sqlite3.connect(path)

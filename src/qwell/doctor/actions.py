@@ -257,6 +257,9 @@ def rotate_logs(system: System, _hands: Hands, _facts: Facts) -> Undo:
     return nothing
 
 
+_BACKUPS = ("qwell.db.before-*.bak", "qwell-*.db")  # before upgrades, and of `qwell backup`
+
+
 @action
 def restore_database(system: System, _hands: Hands, facts: Facts) -> Undo:
     """Put the damaged database aside and the newest whole backup in its place.
@@ -267,7 +270,8 @@ def restore_database(system: System, _hands: Hands, facts: Facts) -> Undo:
     path = system.settings.data_path / "qwell.db"
     if path.exists() and _is_whole(path) and "known" not in facts:
         raise Impossible("the database is whole")
-    backups = sorted(path.parent.glob("qwell.db.before-*.bak"), key=lambda p: p.stat().st_mtime)
+    found = [p for form in _BACKUPS for p in path.parent.glob(form)]
+    backups = sorted(found, key=lambda p: p.stat().st_mtime)
     known = str(facts.get("known", "")).split()
     whole = [b for b in backups if _is_whole(b) and (not known or _schema_of(b) in known)]
     if known and not whole:
