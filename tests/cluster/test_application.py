@@ -96,7 +96,7 @@ async def test_the_plan_foretells_what_two_replicas_do(
     """Rates measured on one replica, users simulated, and the same users let loose on both."""
     work = Workload(answer_tokens=80, think_s=3.0)
     for seed in (1, 2):  # of the users' names: once in thirty times they fall 10 to 2
-        _, found = await check(service.url, work, users=12, replicas=2, seconds=25, seed=seed)
+        _, found = await check(service.url, work, users=12, replicas=2, seconds=20, seed=seed)
         print("", *table(found), sep="\n")
         for name, (_, _, error) in found.items():
             record_property(f"plan_error_{name}", error)

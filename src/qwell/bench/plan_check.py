@@ -24,7 +24,7 @@ from qwell.bench.plan import Box, Load, simulate_replicas
 from qwell.bench.workload import Workload
 
 AT_ONCE = (2, 4, 8)
-ROUNDS = 3  # in which the way from and to the reader is measured
+ROUNDS = 2  # in which the way from and to the reader is measured
 WARM_UP = 0.2  # of the time: answers that begin before do not count
 _FILLER = "Tell a long story of the sea and everything that lives in it, and do not end it soon. "
 
