@@ -15,11 +15,14 @@ from qwell.doctor.cgroup import Throttling
 from qwell.doctor.frozen import why_frozen
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from qwell.doctor.answer import Answer, Frame
     from qwell.doctor.system import System
 
 PAUSE_S = 0.2
 BUSY_S = 0.5  # five periods of a CPU quota, in which others make the worker compute
+BEAT_S, LOOK_S = 1.2, 0.4  # the worker tells every second how it is doing
 N_TOKENS = 16
 # its greedy answer is the canary: see baseline.py
 QUESTION = "Write the numbers from 1 to 20, separated by commas."
@@ -100,27 +103,44 @@ def load_sample(system: System) -> LoadSample:
 def take(system: System) -> LoadSample:
     """A new sample."""
     pid = system.facts.get("worker", {}).get("pid") if system.is_near else None
+    worker = _after_a_beat(system)
     before = count(system, pid)
     head: Answer | None = None
     frames: list[Frame] = []
     error = ""
-    if is_idle(system):
+    if _is_free(system, worker):
         try:
             body = json.dumps(_BODY).encode()
             head, frames = system.frames("/api/chat", body=body, timeout_s=20.0)
         except OSError as failure:
             error = str(failure)
     else:
-        is_busy = system.facts.get("worker", {}).get("running")
-        system.pause(BUSY_S if is_busy else PAUSE_S)
+        system.pause(BUSY_S if worker.get("running") else PAUSE_S)
     return LoadSample(before, count(system, pid), head, frames, error)
 
 
 def is_idle(system: System) -> bool:
     """The server could answer at once: asking takes nothing from anybody."""
-    worker = system.facts.get("worker", {})
+    return _is_free(system, system.facts.get("worker", {}))
+
+
+def _is_free(system: System, worker: Mapping[str, Any]) -> bool:
     is_free = not worker.get("running") and not worker.get("waiting")
     return worker.get("phase") == "ready" and is_free and not why_frozen(system)
+
+
+def _after_a_beat(system: System) -> Mapping[str, Any]:
+    """What the worker says when it has had time to say that the last answer is over."""
+    worker: Mapping[str, Any] = system.facts.get("worker", {})
+    for _ in range(round(BEAT_S / LOOK_S)):
+        if not worker.get("running"):
+            break
+        system.pause(LOOK_S)
+        try:
+            worker = system.http("/api/doctor/facts").json().get("worker", {})
+        except (OSError, ValueError):
+            return {}
+    return worker
 
 
 def count(system: System, pid: int | None) -> Counters:

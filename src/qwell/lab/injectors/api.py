@@ -100,7 +100,7 @@ def blocked_loop(patient: Patient) -> Iterator[Effect]:
             patient.start()
 
         yield Effect(
-            proof="a callback sleeps for 3.5 s, again and again", trouble=trouble, clue="api.awake",
+            proof="a callback sleeps for 3.5 s, again and again", trouble=trouble, clue="api.",
             by_hand=repair,
         )  # fmt: skip
 
