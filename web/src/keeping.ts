@@ -64,6 +64,7 @@ export function useExchange(
 ): Exchange {
   const [problem, setProblem] = useState<Failure | null>(null);
   const exchanging = useRef<Promise<void> | null>(null);
+  const isWantedAgain = useRef(false);
   const refuse = useCallback((error: unknown) => {
     // where the server is away, the page says so elsewhere
     if (error instanceof Refused && !GONE.has(error.reason.code)) setProblem(error.reason);
@@ -77,12 +78,17 @@ export function useExchange(
       setProblem(null);
     } catch (error) {
       refuse(error);
-    } finally {
-      exchanging.current = null;
     }
   }, [server, latest, dispatch, refuse]);
   const refresh = useCallback(() => {
-    if (exchanging.current === null) exchanging.current = exchangeOnce();
+    isWantedAgain.current = exchanging.current !== null;
+    exchanging.current ??= (async () => {
+      do {
+        isWantedAgain.current = false;
+        await exchangeOnce();
+      } while (isWantedAgain.current); // what has changed meanwhile may be missing in it
+      exchanging.current = null;
+    })();
     return exchanging.current;
   }, [exchangeOnce]);
   useEffect(() => {
