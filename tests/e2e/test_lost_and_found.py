@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import APIResponse, Route, expect
 
 pytestmark = pytest.mark.browser
 
@@ -54,6 +55,26 @@ def test_another_tab_shows_what_is_asked_here(echo_url: str, visit: Any) -> None
     second.keyboard.press("Enter")
     expect(second.locator(".answer .markdown").last).to_have_text("from the second")
     expect(first.page.locator(".question .plain").last).to_have_text("from the second")
+
+
+def test_what_another_tab_tells_while_this_one_looks_is_seen(echo_url: str, visit: Any) -> None:
+    first = visit(echo_url)
+    first.ask("from the first")
+    first.wait_for_answers(1)
+    held: list[tuple[Route, APIResponse]] = []
+    second = first.page.context.new_page()
+    second.route(
+        re.compile(r"/api/conversations(\?|$)"),
+        lambda route: route.continue_() if held else held.append((route, route.fetch())),
+    )
+    second.goto(first.page.url)
+    while not held:
+        second.wait_for_timeout(10)  # runs the handler
+    first.ask("and one more")
+    first.wait_for_answers(2)
+    [(route, before)] = held
+    route.fulfill(response=before)
+    expect(second.locator(".answer .markdown").last).to_have_text("and one more")
 
 
 def test_two_tabs_follow_one_answer(serve: Any, visit: Any) -> None:
