@@ -28,7 +28,7 @@ from qwell.bench.plan_check import check, table
 from qwell.bench.workload import Workload
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(240)]
-ALLOWED = {"tokens_per_s": 1.3, "tok_s": 2.0, "ttft_s": 3.0}  # other work is done here, too
+ALLOWED = {"tokens_per_s": 1.6, "tok_s": 2.5, "ttft_s": 5.0}  # others may take the cores meanwhile
 TOKEN_S = 0.005  # of each row of a step
 LONG = " ".join(f"word{i}" for i in range(40))  # some seconds of an answer
 
