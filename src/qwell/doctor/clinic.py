@@ -16,7 +16,7 @@ from qwell.doctor.observe import observe, select
 from qwell.doctor.system import System
 from qwell.doctor.treat import Practice, Treatment
 
-CAP_S = 16.0  # for one look, however many checks
+CAP_S = 12.0  # for one look, however many checks
 
 Undos = dict[str, Undo]  # by remedy
 

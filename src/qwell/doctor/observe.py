@@ -27,7 +27,7 @@ from qwell.doctor.finding import (
 if TYPE_CHECKING:
     from qwell.doctor.system import System
 
-CAP_S = 16.0  # for everything together, when nothing deep is asked for: network.silence waits 11
+CAP_S = 10.0  # for everything together, when nothing deep is asked for: network.silence waits 6
 DEEP_CAP_S = 180.0
 _ABREAST = 8  # more only wait for each other's turn at the interpreter
 Watch = Callable[[Finding], None]

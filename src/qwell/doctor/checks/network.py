@@ -35,7 +35,7 @@ _PROXY_VARIABLES = (
 _CA_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 _BODY_BYTES = 1_500_000  # a long conversation; nginx lets one million through by itself
 _SKEW_S = 300
-SILENCE_S, DEEP_SILENCE_S = 11.0, 35.0  # longer than proxies that are set too short wait
+SILENCE_S, DEEP_SILENCE_S = 6.0, 35.0  # longer than from ping to ping, and than most waits
 
 
 # ---- on the way to the server
