@@ -80,17 +80,18 @@ export function useExchange(
       refuse(error);
     }
   }, [server, latest, dispatch, refuse]);
+  const exchangeAll = useCallback(async (): Promise<void> => {
+    do {
+      isWantedAgain.current = false;
+      await exchangeOnce();
+    } while (isWantedAgain.current); // what has changed meanwhile may be missing in it
+    exchanging.current = null;
+  }, [exchangeOnce]);
   const refresh = useCallback(() => {
     isWantedAgain.current = exchanging.current !== null;
-    exchanging.current ??= (async () => {
-      do {
-        isWantedAgain.current = false;
-        await exchangeOnce();
-      } while (isWantedAgain.current); // what has changed meanwhile may be missing in it
-      exchanging.current = null;
-    })();
+    if (exchanging.current === null) exchanging.current = exchangeAll();
     return exchanging.current;
-  }, [exchangeOnce]);
+  }, [exchangeAll]);
   useEffect(() => {
     if (!isLoaded) return undefined;
     const look = (): void => {
