@@ -13,10 +13,10 @@ from dataclasses import replace
 
 from qwell.doctor.line import Line
 from qwell.doctor.read_access import without_target
+from qwell.doctor.read_pattern import without_digits
 
 MOST_LINES = 1_500  # different ones that are read word by word
 LONGEST_LINE = 1_200
-_REPEATED = str.maketrans("", "", "0123456789")
 _MADE_NAME = re.compile(r"(?<![^\W_])(?=[^\W\d_]*\d)[\w\-]{6,}")  # of requests, containers, users
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\][^\x07\x1b]{0,200}(?:\x07|\x1b\\)|\r")
 _PREFIX = re.compile(
@@ -86,7 +86,7 @@ def _different(text: str) -> dict[int, str]:
         end = end if end >= 0 else len(text)
         if end > start:
             raw = text[start : min(end, start + LONGEST_LINE)]
-            kept.setdefault(raw.translate(_REPEATED), (number, raw))
+            kept.setdefault(without_digits(raw), (number, raw))
     return dict(kept.values())
 
 
@@ -94,7 +94,7 @@ def _without_ids(different: Mapping[int, str]) -> dict[int, str]:
     """The first of lines that differ in digits and in names made of them only."""
     kept: dict[str, tuple[int, str]] = {}
     for number, raw in different.items():
-        kept.setdefault(_MADE_NAME.sub("", raw).translate(_REPEATED), (number, raw))
+        kept.setdefault(without_digits(_MADE_NAME.sub("", raw)), (number, raw))
     return dict(kept.values())
 
 

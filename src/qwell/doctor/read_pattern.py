@@ -79,14 +79,22 @@ class Anchors:
 
     def possible_in_long(self, lowered: str) -> frozenset[str]:
         """The same for a text of megabytes: first by its different words, which are far fewer."""
-        words = "\n".join({*lowered.translate(_DIGITS).split()})
+        words = "\n".join({*without_digits(lowered).split()})
         found = [a for a in self._patterns_of if _telling_part(a) in words and a in lowered]
         return frozenset(
             {*self._without, *(pattern for a in found for pattern in self._patterns_of[a])}
         )
 
 
-_DIGITS = str.maketrans("", "", "0123456789")
+_DIGITS = "0123456789"
+_NO_DIGITS = str.maketrans("", "", _DIGITS)
+
+
+def without_digits(text: str) -> str:
+    """ASCII, as most logs are, goes as bytes: ten times as fast."""
+    if text.isascii():
+        return text.encode("ascii").translate(None, _DIGITS.encode()).decode("ascii")
+    return text.translate(_NO_DIGITS)
 
 
 @cache
