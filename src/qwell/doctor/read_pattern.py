@@ -86,15 +86,14 @@ class Anchors:
         )
 
 
-_DIGITS = "0123456789"
-_NO_DIGITS = str.maketrans("", "", _DIGITS)
+_DIGITS = re.compile("[0-9]+")
 
 
 def without_digits(text: str) -> str:
-    """ASCII, as most logs are, goes as bytes: ten times as fast."""
+    """ASCII, as most logs are, goes as bytes: ten times as fast; str.translate is slowest."""
     if text.isascii():
-        return text.encode("ascii").translate(None, _DIGITS.encode()).decode("ascii")
-    return text.translate(_NO_DIGITS)
+        return text.encode("ascii").translate(None, b"0123456789").decode("ascii")
+    return _DIGITS.sub("", text)
 
 
 @cache
