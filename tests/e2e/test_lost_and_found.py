@@ -77,6 +77,47 @@ def test_what_another_tab_tells_while_this_one_looks_is_seen(echo_url: str, visi
     expect(second.locator(".answer .markdown").last).to_have_text("and one more")
 
 
+def test_what_another_tab_tells_while_turns_are_fetched_is_seen(echo_url: str, visit: Any) -> None:
+    first = visit(echo_url)
+    first.ask("from the first")
+    first.wait_for_answers(1)
+    held: list[tuple[Route, APIResponse]] = []
+    second = first.page.context.new_page()
+    second.goto(first.page.url)
+    expect(second.locator(".answer .markdown")).to_have_text("from the first")
+    second.route(
+        re.compile(r"/messages"),
+        lambda route: route.continue_() if held else held.append((route, route.fetch())),
+    )
+    first.ask("the second question")
+    first.wait_for_answers(2)
+    while not held:
+        second.wait_for_timeout(10)  # runs the handler
+    with second.expect_response(re.compile(r"/api/conversations(\?|$)")):
+        first.ask("and one more")
+        first.wait_for_answers(3)
+    [(route, before)] = held
+    route.fulfill(response=before)
+    expect(second.locator(".answer .markdown").last).to_have_text("and one more")
+
+
+def test_what_another_tab_tells_during_an_answer_is_seen_after_it(serve: Any, visit: Any) -> None:
+    first = visit(serve(answer=COUNTED, token_delay_s=0.02))
+    first.ask("count")
+    first.page.locator(".answer .markdown", has_text="0 1 2").wait_for()
+    second = first.page.context.new_page()
+    second.goto(first.page.url)
+    expect(second.locator(".answer .markdown")).to_contain_text("0 1 2")
+    second.locator(".sidebar .ant-conversations-menu-icon").click()
+    second.get_by_role("menuitem", name="Rename").click()
+    second.get_by_role("textbox", name="Rename").fill("another name")
+    second.keyboard.press("Enter")
+    expect(second.locator(".sidebar")).to_contain_text("another name")
+    expect(first.page.locator(".measurements")).to_have_count(0)  # still being answered
+    first.wait_for_answers(1)
+    expect(first.page.locator(".sidebar")).to_contain_text("another name")
+
+
 def test_two_tabs_follow_one_answer(serve: Any, visit: Any) -> None:
     first = visit(serve(answer=COUNTED, token_delay_s=0.01))
     first.ask("count")

@@ -73,7 +73,7 @@ export function useConversations(
   const { isLoaded, isCopied } = useCopy(state.conversations, browser, dispatch);
   const news = useRef<() => void>(() => undefined);
   const announce = useOtherTabs(useCallback(() => news.current(), []));
-  const exchange = useExchange(server, latest, dispatch, isLoaded, announce);
+  const exchange = useExchange(server, state, latest, dispatch, isLoaded, announce);
   const { refresh } = exchange;
   useEffect(() => {
     news.current = () => document.visibilityState === "visible" && void refresh();

@@ -9,7 +9,7 @@ import { Refused } from "./ask";
 import { exchange } from "./exchange";
 import { Saver } from "./saver";
 import type { ServerStore } from "./server_store";
-import { currentConversation, type Action, type Conversation, type State } from "./state";
+import { currentConversation, isRunning, type Action, type Conversation, type State } from "./state";
 import type { ConversationStore } from "./store";
 import type { Failure } from "./stream/events";
 
@@ -57,6 +57,7 @@ export interface Exchange {
 /** Exchanges with the server at the start, when the page is looked at again, and until all is saved. */
 export function useExchange(
   server: ServerStore,
+  { conversations }: State,
   latest: RefObject<State>,
   dispatch: Dispatch<Action>,
   isLoaded: boolean,
@@ -65,6 +66,7 @@ export function useExchange(
   const [problem, setProblem] = useState<Failure | null>(null);
   const exchanging = useRef<Promise<void> | null>(null);
   const isWantedAgain = useRef(false);
+  const isOwed = useRef(false);
   const refuse = useCallback((error: unknown) => {
     // where the server is away, the page says so elsewhere
     if (error instanceof Refused && !GONE.has(error.reason.code)) setProblem(error.reason);
@@ -76,6 +78,8 @@ export function useExchange(
       dispatch({ type: "deleted", ids: news.deleted });
       dispatch({ type: "listed", summaries: news.summaries });
       setProblem(null);
+      // of a conversation that is being answered nothing was taken over
+      isOwed.current ||= latest.current.conversations.some(isAnswered);
     } catch (error) {
       refuse(error);
     }
@@ -92,6 +96,12 @@ export function useExchange(
     if (exchanging.current === null) exchanging.current = exchangeAll();
     return exchanging.current;
   }, [exchangeAll]);
+  const isAnswering = conversations.some(isAnswered);
+  useEffect(() => {
+    if (isAnswering || !isOwed.current) return;
+    isOwed.current = false;
+    void refresh();
+  }, [isAnswering, refresh]);
   useEffect(() => {
     if (!isLoaded) return undefined;
     const look = (): void => {
@@ -116,15 +126,20 @@ export function useExchange(
   return { problem, refresh, told };
 }
 
+function isAnswered(conversation: Conversation): boolean {
+  return conversation.turns.some(isRunning);
+}
+
 /** Not the store's fault: what was to be changed has been deleted elsewhere. */
 const GONE = new Set(["conversation-unknown", "message-unknown"]);
 
 /** Fetches the turns of the conversation that is open, and follows an answer that is being written. */
 export function useWhole(state: State, server: ServerStore, dispatch: Dispatch<Action>, answer: Answering): void {
   const conversation = currentConversation(state);
-  const id = conversation && !conversation.isWhole ? conversation.id : null;
+  const id = conversation?.id;
+  const version = conversation && versionToFetch(conversation);
   useEffect(() => {
-    if (id === null) return undefined;
+    if (!id || !version) return undefined;
     let isGone = false;
     let timer: ReturnType<typeof setTimeout> | undefined;
     const fetchWhole = async (): Promise<void> => {
@@ -144,7 +159,12 @@ export function useWhole(state: State, server: ServerStore, dispatch: Dispatch<A
       isGone = true;
       clearTimeout(timer);
     };
-  }, [id, server, dispatch, answer]);
+  }, [id, version, server, dispatch, answer]);
+}
+
+/** Another one once the server has something newer: what was asked for before would miss it. */
+function versionToFetch(it: Conversation): string | null {
+  return it.isWhole || isAnswered(it) ? null : `${it.updatedAt} ${it.shown}`;
 }
 
 /** Tells the other tabs that something has changed on the server, and hears it from them. */
