@@ -14,8 +14,10 @@ namespace {
 // Sums must live in registers, so loops over tokens and quads are unrolled whole.
 #define QWELL_UNROLL _Pragma("GCC unroll 16")
 
-constexpr int kTile = 4;  // 2 half groups x 4 tokens of int16 sums stay in registers
-constexpr int kPanelTokens = 3;
+constexpr int kAtOnce = 4;  // 2 half groups x 4 tokens of int16 sums stay in registers
+constexpr int kTile = 2 * kAtOnce;
+constexpr int kFewTokens = 2;  // up to here unpacking into registers pays
+constexpr int kPanelTokens = kTile + 1;
 constexpr int kAhead = 4;  // pairs of blocks prefetched ahead of the one being read
 
 inline __m256i load(const uint8_t* p) {
@@ -123,8 +125,8 @@ inline void dots_packed(const uint8_t* quants, const uint8_t* bits, const int8_t
   }
 }
 
-// Both halves of a block at once from the panel: 8 int16 sums for 4 tokens.
-template <Kind kind, int T>
+// Both halves of a block at once from unpacked bytes: 8 int16 sums for 4 tokens of a tile of W.
+template <Kind kind, int T, int W>
 inline void dots_panel(const uint8_t* panel, const int8_t* q, __m256i upper[T], __m256i lower[T]) {
   constexpr int kFit = quads_that_fit(kind);
   __m256i a[T], b[T];
@@ -134,7 +136,7 @@ inline void dots_panel(const uint8_t* panel, const int8_t* q, __m256i upper[T], 
     const __m256i wb = load(panel + quad * kVector + 32);
     QWELL_UNROLL
     for (int t = 0; t < T; ++t) {
-      const __m256i x = quad_of(q + (quad * T + t) * 4);
+      const __m256i x = quad_of(q + (quad * W + t) * 4);
       const __m256i pa = _mm256_maddubs_epi16(wa, x), pb = _mm256_maddubs_epi16(wb, x);
       if (quad % kFit == 0) {
         if (quad > 0) {
@@ -164,14 +166,6 @@ inline __m256 scaled(__m256i dot, float dx, float sx) {
   return _mm256_fmadd_ps(_mm256_set1_ps(sx), _mm256_set1_ps(how.offset), value);
 }
 
-template <Kind kind>
-inline void store(float* y, __m256 total, bool accumulate) {
-  constexpr Decoding how = decoding_of(kind);
-  if constexpr (how.scale != 1) total = _mm256_mul_ps(total, _mm256_set1_ps(how.scale));
-  if (accumulate) total = _mm256_add_ps(total, _mm256_loadu_ps(y));
-  _mm256_storeu_ps(y, total);
-}
-
 // Inlined by force: GCC takes a function that only prefetches for one without effect and drops the
 // call.
 template <Kind kind>
@@ -180,94 +174,130 @@ __attribute__((always_inline)) inline void fetch_pair(const uint8_t* group, int 
   for (int i = 0; i < kBytes; i += kVector) _mm_prefetch(group + pair * kBytes + i, _MM_HINT_T0);
 }
 
+// Lane vectors of one block as unsigned bytes.
+template <Kind kind>
+inline void unpack(const Block& block, uint8_t* to) {
+  QWELL_UNROLL
+  for (int half = 0; half < 2; ++half) {
+    const Source<kind> source{block.quants + half * 32, block.bits + half * 32};
+    QWELL_UNROLL
+    for (int v = 0; v < 4; ++v) {
+      __m256i first, second;
+      source.pair(v, first, second);
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + v * kVector + half * 32), first);
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + (v + 4) * kVector + half * 32), second);
+    }
+  }
+}
+
+// What a tile of W tokens adds up over the blocks of one group, half a group at a time.
+template <Kind kind, int W>
+struct Sums {
+  alignas(32) float total[2][W][8] = {};
+  // d * value [+ m * sum of activations], for the half's rows
+  inline void add(int half, int t, const Block& block, __m256i dot, float dx, float sx) {
+    __m256 sum = _mm256_load_ps(total[half][t]);
+    sum = _mm256_fmadd_ps(scales(block.d + half * 8), scaled<kind>(dot, dx, sx), sum);
+    if constexpr (kind == Kind::q4) {
+      sum = _mm256_fmadd_ps(scales(block.m + half * 8), _mm256_set1_ps(sx), sum);
+    }
+    _mm256_store_ps(total[half][t], sum);
+  }
+  // A block's unpacked bytes times the tokens from `first` on, as many as stay in registers.
+  // q, dx, sx: the block's activations
+  template <int first>
+  inline void add_unpacked(const uint8_t* lanes, const Block& block, const int8_t* q,
+                           const float* dx, const float* sx) {
+    constexpr int T = W - first < kAtOnce ? W - first : kAtOnce;
+    __m256i dot[2][T];
+    dots_panel<kind, T, W>(lanes, q + first * 4, dot[0], dot[1]);
+    QWELL_UNROLL
+    for (int half = 0; half < 2; ++half) {
+      QWELL_UNROLL
+      for (int t = 0; t < T; ++t) {
+        add(half, first + t, block, dot[half][t], dx[first + t], sx[first + t]);
+      }
+    }
+  }
+  // The same from packed bytes.
+  inline void add_packed(const Block& block, const int8_t* q, const float* dx, const float* sx) {
+    QWELL_UNROLL
+    for (int half = 0; half < 2; ++half) {
+      __m256i dot[W];
+      dots_packed<kind, W>(block.quants + half * 32, block.bits + half * 32, q, dot);
+      QWELL_UNROLL
+      for (int t = 0; t < W; ++t) add(half, t, block, dot[t], dx[t], sx[t]);
+    }
+  }
+  inline void store(float* y, int64_t stride, bool accumulate) const {
+    constexpr Decoding how = decoding_of(kind);
+    QWELL_UNROLL
+    for (int half = 0; half < 2; ++half) {
+      QWELL_UNROLL
+      for (int t = 0; t < W; ++t) {
+        __m256 value = _mm256_load_ps(total[half][t]);
+        float* to = y + t * stride + half * 8;
+        if constexpr (how.scale != 1) value = _mm256_mul_ps(value, _mm256_set1_ps(how.scale));
+        if (accumulate) value = _mm256_add_ps(value, _mm256_loadu_ps(to));
+        _mm256_storeu_ps(to, value);
+      }
+    }
+  }
+};
+
+// One group times one tile, straight from the packed weights.
 template <Kind kind, int T>
 void packed(const uint8_t* group, int blocks, const Activations& x, int first, float* y,
             int64_t stride, bool accumulate) {
   const int8_t* q = tile_q(x, first);
   const float* dx = tile_d(x, first);
   const float* sx = tile_s(x, first);
-  __m256 total[2][T];
-  QWELL_UNROLL
-  for (int t = 0; t < T; ++t) total[0][t] = total[1][t] = _mm256_setzero_ps();
+  Sums<kind, T> sums;
+  alignas(kVector) uint8_t lanes[kQuads * kVector];
   for (int b = 0; b < blocks; ++b) {
     if (b % kPair == 0) fetch_pair<kind>(group, b / kPair + kAhead);
     const Block block = block_of(kind, group, b);
-    QWELL_UNROLL
-    for (int half = 0; half < 2; ++half) {
-      __m256i dot[T];
-      dots_packed<kind, T>(block.quants + half * 32, block.bits + half * 32, q + b * kBlock * T,
-                           dot);
-      const __m256 d = scales(block.d + half * 8);
-      QWELL_UNROLL
-      for (int t = 0; t < T; ++t) {
-        const __m256 value = scaled<kind>(dot[t], dx[b * T + t], sx[b * T + t]);
-        total[half][t] = _mm256_fmadd_ps(d, value, total[half][t]);
-        if constexpr (kind == Kind::q4) {
-          total[half][t] = _mm256_fmadd_ps(scales(block.m + half * 8),
-                                           _mm256_set1_ps(sx[b * T + t]), total[half][t]);
-        }
+    const int8_t* quads = q + b * kBlock * T;
+    if constexpr (T <= kFewTokens || kind == Kind::q8) {
+      sums.add_packed(block, quads, dx + b * T, sx + b * T);
+    } else {
+      unpack<kind>(block, lanes);
+      sums.template add_unpacked<0>(lanes, block, quads, dx + b * T, sx + b * T);
+      if constexpr (T > kAtOnce) {
+        sums.template add_unpacked<kAtOnce>(lanes, block, quads, dx + b * T, sx + b * T);
       }
     }
   }
-  QWELL_UNROLL
-  for (int half = 0; half < 2; ++half) {
-    QWELL_UNROLL
-    for (int t = 0; t < T; ++t) store<kind>(y + t * stride + half * 8, total[half][t], accumulate);
-  }
+  sums.store(y, stride, accumulate);
 }
 
+// The same from a panel of unpacked bytes.
 template <Kind kind, int T>
 void unpacked(const uint8_t* group, int blocks, const uint8_t* panel, const Activations& x,
               int first, float* y, int64_t stride, bool accumulate, const uint8_t* next) {
   const int8_t* q = tile_q(x, first);
   const float* dx = tile_d(x, first);
   const float* sx = tile_s(x, first);
-  alignas(32) float total[2][T][8] = {};
+  Sums<kind, T> sums;
   for (int b = 0; b < blocks; ++b) {
     if (next != nullptr && b % kPair == 0) fetch_pair<kind>(next, b / kPair);
-    const Block block = block_of(kind, group, b);
-    __m256i dot[2][T];
-    dots_panel<kind, T>(panel + b * kQuads * kVector, q + b * kBlock * T, dot[0], dot[1]);
-    QWELL_UNROLL
-    for (int half = 0; half < 2; ++half) {
-      const __m256 d = scales(block.d + half * 8);
-      QWELL_UNROLL
-      for (int t = 0; t < T; ++t) {
-        __m256 sum = _mm256_load_ps(total[half][t]);
-        sum = _mm256_fmadd_ps(d, scaled<kind>(dot[half][t], dx[b * T + t], sx[b * T + t]), sum);
-        if constexpr (kind == Kind::q4) {
-          sum = _mm256_fmadd_ps(scales(block.m + half * 8), _mm256_set1_ps(sx[b * T + t]), sum);
-        }
-        _mm256_store_ps(total[half][t], sum);
-      }
+    sums.template add_unpacked<0>(panel + b * kQuads * kVector, block_of(kind, group, b),
+                                  q + b * kBlock * T, dx + b * T, sx + b * T);
+  }
+  if constexpr (T > kAtOnce) {  // a second walk: what it needs of the first one's is in cache
+    for (int b = 0; b < blocks; ++b) {
+      sums.template add_unpacked<kAtOnce>(panel + b * kQuads * kVector, block_of(kind, group, b),
+                                          q + b * kBlock * T, dx + b * T, sx + b * T);
     }
   }
-  QWELL_UNROLL
-  for (int half = 0; half < 2; ++half) {
-    QWELL_UNROLL
-    for (int t = 0; t < T; ++t) {
-      store<kind>(y + t * stride + half * 8, _mm256_load_ps(total[half][t]), accumulate);
-    }
-  }
+  sums.store(y, stride, accumulate);
 }
 
 template <Kind kind>
 void fill_panel(const uint8_t* group, int blocks, uint8_t* panel) {
   for (int b = 0; b < blocks; ++b) {
     if (b % kPair == 0) fetch_pair<kind>(group, b / kPair + kAhead);
-    const Block block = block_of(kind, group, b);
-    QWELL_UNROLL
-    for (int half = 0; half < 2; ++half) {
-      const Source<kind> source{block.quants + half * 32, block.bits + half * 32};
-      uint8_t* to = panel + b * kQuads * kVector + half * 32;
-      QWELL_UNROLL
-      for (int v = 0; v < 4; ++v) {
-        __m256i first, second;
-        source.pair(v, first, second);
-        _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + v * kVector), first);
-        _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + (v + 4) * kVector), second);
-      }
-    }
+    unpack<kind>(block_of(kind, group, b), panel + b * kQuads * kVector);
   }
 }
 
