@@ -12,6 +12,7 @@ import pytest
 
 import qwell as package
 from qwell.cli import main
+from qwell.cli.parser import build_parser
 from qwell.config import Settings
 
 ROOT = Path(__file__).parent.parent.parent
@@ -32,6 +33,29 @@ def test_the_reference_page_is_up_to_date() -> None:
     command = [sys.executable, str(ROOT / "scripts" / "generate_docs.py"), "--check"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "disk-full lfs-pointer --json found.json",
+        "--json found.json disk-full lfs-pointer",
+        "disk-full --json found.json lfs-pointer",
+    ],
+)
+def test_names_may_stand_before_and_after_flags(words: str) -> None:
+    options = build_parser().parse_args(["lab", "run", *words.split()])
+    assert options.action == "run"
+    assert options.fault == ["disk-full", "lfs-pointer"]
+    assert options.json == "found.json"
+
+
+def test_a_flag_that_is_none_is_refused_with_names_after_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit):
+        build_parser().parse_args(["lab", "run", "--jsn", "found.json", "disk-full"])
+    assert "unrecognized arguments: --jsn" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("option", ["--version", "version"])

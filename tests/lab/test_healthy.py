@@ -6,16 +6,17 @@ import pytest
 
 from qwell.lab.case import all_cases
 from qwell.lab.healthy import healthy_runs
+from qwell.lab.lanes import open_lanes, usual_lanes
 from qwell.lab.leftovers import Run
 from qwell.lab.pairs import pairs_of
-from qwell.lab.ward import Ward
 
 N_RUNS = 30  # `make lab` does 300
 
 
 @pytest.mark.timeout(600)
-def test_healthy_runs_without_an_alarm(ward: Ward, lab_run: Run) -> None:
-    n, alarms = healthy_runs(ward, lab_run, N_RUNS)
+def test_healthy_runs_without_an_alarm(lab_run: Run) -> None:
+    with open_lanes(lab_run, usual_lanes()) as lanes:
+        n, alarms = healthy_runs(lanes, lab_run, N_RUNS)
     assert alarms == []
     assert n == N_RUNS
 

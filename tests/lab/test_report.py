@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from qwell.lab.report import to_html, to_markdown, write_report
+from qwell.lab.report import merged, to_html, to_markdown, write_report
 from qwell.lab.result import Outcome, Pair, Result
 
 
@@ -37,6 +37,18 @@ def test_failures_are_named(outcome: Outcome) -> None:
 
 def test_html_escapes(outcome: Outcome) -> None:
     assert "&lt;late&gt;" in to_html(outcome.to_dict())
+
+
+def test_how_many_went_at_a_time_is_told(outcome: Outcome) -> None:
+    outcome.machine |= {"cpus": 2, "lanes": 3}
+    assert "on 2 CPUs, 3 scenarios at a time," in to_markdown(outcome.to_dict())
+
+
+def test_parts_took_as_long_as_all_of_them(outcome: Outcome) -> None:
+    outcome.seconds = 600.0  # of the clock: scenarios side by side take longer when added up
+    whole = merged([outcome.to_dict(), outcome.to_dict()])
+    assert whole["seconds"] == 1200.0
+    assert len(whole["faults"]) == 3
 
 
 def test_what_is_written(outcome: Outcome, tmp_path: Path) -> None:

@@ -61,6 +61,7 @@ def _run(options: argparse.Namespace, cases: list[Case]) -> int:
         n_healthy=options.healthy if is_whole else 0,
         controls=not options.without_controls,
         minutes=options.minutes,
+        n_lanes=options.lanes,
         watch=lambda line: print(line, file=sys.stderr, flush=True),
     )
     found = outcome.to_dict()

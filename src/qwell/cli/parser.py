@@ -37,12 +37,25 @@ _OF_THE_DOCTOR = (
 _OF_THE_MODEL = ("model", "engine", "quant", "ctx_size", "threads", "cache_dir", "log_level")
 
 
+class _Command(argparse.ArgumentParser):
+    """Takes the names of a list also after flags, where argparse takes them only before."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
+        found, left = super().parse_known_args(args, namespace)
+        for positional in self._get_positional_actions():
+            if positional.nargs == "*":
+                names = [word for word in left if not word.startswith("-")]
+                setattr(found, positional.dest, [*getattr(found, positional.dest), *names])
+                left = [word for word in left if word.startswith("-")]
+        return found, left
+
+
 def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="qwell", description="Private streaming chat with Qwen2.5 on CPUs."
     )
     parser.add_argument("--version", action="version", version=f"qwell {qwell.__version__}")
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Command)
     _add_serve(commands)
     _add_chat(commands)
     _add_pull(commands)
@@ -234,6 +247,9 @@ def _add_lab(commands: Any) -> None:
     )
     command.add_argument(
         "--minutes", type=float, default=math.inf, help="begin no scenario later (default: no end)"
+    )
+    command.add_argument(
+        "--lanes", type=int, default=0, help="scenarios at a time (default: as suits the machine)"
     )
     command.add_argument("--pairs", type=int, default=20, help="pairs of faults (default: 20)")
     command.add_argument("--healthy", type=int, default=300, help="healthy runs (default: 300)")

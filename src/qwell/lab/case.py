@@ -71,7 +71,9 @@ class Case:
     programs  that must be installed; modules: of Python; root: whether it needs mounts and the like
     quick     part of the third that `make test` runs
     uses      what it changes, such as data, settings or environ: two faults can stand side by side
-              where they change different things; "": it stands alone
+              where they change different things; "": it is part of no pair
+    alone     it would be felt by other scenarios at the same time, or they would be by it: what a
+              whole machine has one of, a program that must not be open anywhere else, or a speed
     """
 
     fault: str
@@ -83,6 +85,7 @@ class Case:
     root: bool = False
     quick: bool = False
     uses: str = ""
+    alone: bool = False
     about: str = field(default="", compare=False)
 
     @property
@@ -118,13 +121,14 @@ def injector(
     root: bool = False,
     quick: bool = False,
     uses: str = "",
+    alone: bool = False,
 ) -> Callable[[Inject], Inject]:
     """Offer the decorated generator as a case. A second one of that name is our bug."""
 
     def declare(inject: Inject) -> Inject:
         about = (inject.__doc__ or "").strip().partition("\n")[0]
         case = Case(
-            fault, variant, inject, who, programs, modules, root, quick, uses, about
+            fault, variant, inject, who, programs, modules, root, quick, uses, alone, about
         )  # fmt: skip
         assert case.name not in {known.name for known in CASES}, f"{case.name} is declared twice"
         CASES.append(case)

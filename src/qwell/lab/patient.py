@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import random
 import socket
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from typing import Any
 
 from qwell.doctor.config_file import write_settings
 from qwell.lab.ask import Chat, ask, get
+from qwell.lab.case import NotInjected
 from qwell.lab.leftovers import Run
 
 START_S = 90.0  # of a server on a machine that is busy with other things
@@ -31,7 +33,8 @@ class Patient:
 
     environ and prefix hold for every command, the server's and the doctor's alike.
 
-    prefix  a command that runs what follows it: `taskset -c 0`, `ip netns exec NAME`
+    prefix         a command that runs what follows it: `taskset -c 0`, `ip netns exec NAME`
+    server_prefix  the one that reaches the server, where people and the doctor are elsewhere
     """
 
     def __init__(self, run: Run, name: str, **settings: Any) -> None:
@@ -41,6 +44,7 @@ class Patient:
         for part in ("home", "data", "cache", "tmp"):
             (self.folder / part).mkdir(parents=True)
         self.prefix: list[str] = []
+        self.server_prefix: list[str] | None = None
         self.config = self.folder / "config.toml"
         self.environ = {name: os.environ[name] for name in _KEPT if name in os.environ}
         self.environ |= {
@@ -53,8 +57,9 @@ class Patient:
         self.environ.setdefault("LANG", "C.UTF-8")
         self.log_path = self.folder / "terminal.log"
         self.server: subprocess.Popen[bytes] | None = None
-        own = {"data_dir": str(self.data), "cache_dir": str(self.folder / "cache")}
-        write_settings(self.config, {"port": free_port(), **own, **settings})
+        own: dict[str, Any] = {"data_dir": str(self.data), "cache_dir": str(self.folder / "cache")}
+        own |= {"port": free_port(), "drain_timeout_s": 1}  # nobody waits for unread answers
+        write_settings(self.config, {**own, **settings})
 
     # -- what it is
 
@@ -93,16 +98,13 @@ class Patient:
 
     def get(self, path: str) -> tuple[int, str]:
         """Status and text of an answer of the server, from where it is; 0 when it is silent."""
-        if not self._is_elsewhere:
+        place = self.prefix if self.server_prefix is None else self.server_prefix
+        if not _is_elsewhere(place):
             return get(self.url + path)
-        done = self.program(sys.executable, "-m", "qwell.lab.ask", "--get", self.url + path)
+        question = (sys.executable, "-m", "qwell.lab.ask", "--get", self.url + path)
+        done = self.program(*place, *question, is_whole=True)
         status, text = json.loads(done.stdout)
         return int(status), str(text)
-
-    @property
-    def _is_elsewhere(self) -> bool:
-        """In a network of its own, where only a child process can be."""
-        return self.prefix[:1] in (["ip"], ["unshare"], ["nsenter"])
 
     def worker_pid(self) -> int:
         """0 when there is none."""
@@ -192,7 +194,7 @@ class Patient:
     def _is_own(self) -> bool:
         """It is this server that answers, and not one that had the port before."""
         said = self.facts().get("pid")
-        return self._is_elsewhere or said is None or self.server is None or said == self.pid
+        return _is_elsewhere(self.prefix) or said is None or self.server is None or said == self.pid
 
     def state(self) -> str:
         """ready, loading, failed or silent."""
@@ -261,7 +263,7 @@ class Patient:
 
     def chat(self, *turns: str, url: str = "", **options: Any) -> Chat:
         """One real streamed answer."""
-        if not self._is_elsewhere:
+        if not _is_elsewhere(self.prefix):
             return ask(url or self.url, *turns, **options)
         kept = ["--kept"] if options.get("is_kept") else []
         words = [*kept, url or self.url, *turns[:1]]
@@ -314,6 +316,11 @@ class Patient:
         (self.data / "treatments.jsonl").unlink(missing_ok=True)
 
 
+def _is_elsewhere(prefix: list[str]) -> bool:
+    """In a network of its own, where only a child process can be."""
+    return prefix[:1] in (["ip"], ["unshare"], ["nsenter"])
+
+
 def _json(done: subprocess.CompletedProcess[str], otherwise: Mapping[str, Any]) -> dict[str, Any]:
     try:
         found: dict[str, Any] = json.loads(done.stdout)
@@ -322,8 +329,13 @@ def _json(done: subprocess.CompletedProcess[str], otherwise: Mapping[str, Any]) 
     return found
 
 
+_PORTS = iter(random.sample(range(20_000, 32_000), 12_000))  # below those that clients are given
+
+
 def free_port() -> int:
-    """A loopback port that nobody listened on a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A loopback port that nobody listens on, and that is given only once in a run."""
+    for port in _PORTS:
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise NotInjected("no port is free")

@@ -132,10 +132,16 @@ def _about(found: Mapping[str, Any]) -> list[str]:
         f"{noise}. {s['pairs']} pairs of faults, both named: {share['pairs_both_named']}. Time to "
         f"diagnosis: {s['diagnosis_s_p50']} s in the middle, {s['diagnosis_s_p95']} s for 95 %. "
         f"The run took {found['seconds'] / 60:.0f} minutes on {machine.get('cpus')} CPUs, "
-        f"{machine.get('system')} {machine.get('machine')}, Python {machine.get('python')}; other "
-        "programs used the machine at the same time."
+        f"{_lanes(machine)}{machine.get('system')} {machine.get('machine')}, "
+        f"Python {machine.get('python')}."
     )
     return [text]
+
+
+def _lanes(machine: Mapping[str, Any]) -> str:
+    """Also of a run that had none yet."""
+    n = machine.get("lanes", 1)
+    return f"{n} scenarios at a time, " if n > 1 else ""
 
 
 def _failures(found: Mapping[str, Any]) -> list[str]:
@@ -244,7 +250,7 @@ def merged(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         sum(part["healthy_runs"] for part in parts),
         [alarm for part in parts for alarm in part["alarms"]],
         parts[-1]["machine"],
-        sum(result.seconds for result in results) + sum(pair.seconds for pair in known),
+        sum(part["seconds"] for part in parts),
     )
     return found.to_dict()
 

@@ -1,6 +1,6 @@
 """The whole lab: every chosen case, pairs, controls; one outcome.
 
-Order and choice are the same in every run. Knows no fault.
+Choice and order of beginning are the same in every run. Knows no fault.
 """
 
 from __future__ import annotations
@@ -8,13 +8,17 @@ from __future__ import annotations
 import math
 import os
 import platform
+import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 
 from qwell.doctor.consult import find_fault
 from qwell.lab.case import CASES, Case, Kind, NotInjected, all_cases
 from qwell.lab.healthy import healthy_runs
-from qwell.lab.judge import Judge, Tell, silent
+from qwell.lab.judge import Judge
+from qwell.lab.lanes import open_lanes, usual_lanes
 from qwell.lab.leftovers import new_run
 from qwell.lab.noise import is_noisy
 from qwell.lab.pairs import examine_pair, pairs_of
@@ -33,48 +37,80 @@ def run_lab(
     with_noise: bool = True,
     controls: bool = True,
     minutes: float = math.inf,
+    n_lanes: int = 0,
     watch: Watch = print,
-    tell: Tell = silent,
 ) -> Outcome:
     """Watch hears one line for each thing that is done.
 
-    The first variant of each fault comes first, then pairs and healthy runs, then the other
-    variants; after so many minutes those that are left count as skipped.
+    n_lanes: how many scenarios at a time, 0: as suits this machine; some go alone. The first
+    variant of each fault comes first, then pairs, then the other variants; after so many minutes
+    those that are left count as skipped.
     """
     started = time.monotonic()
-    outcome = Outcome(machine=_machine())
-    judge = Judge(tell, controls=controls)
-    firsts, others = _firsts_and_others(cases)
-
-    def cause(case: Case) -> None:
-        if time.monotonic() - started > 60 * minutes:
-            why = f"not reached in {minutes:g} minutes"
-            result = Result(case.fault, case.variant, layer=find_fault(case.fault).layer)
-            result.skipped = why
-        else:
-            noisy = with_noise and is_noisy(case.name)
-            result = examine(judge, case, ward, with_noise=noisy)
-        outcome.results.append(result)
-        watch(line_of(result))
-
-    with new_run() as run:
-        ward = Ward(run)
-        try:
-            for case in _by_patient(firsts):
-                cause(case)
-            for first, second in pairs_of(all_cases())[:n_pairs]:
-                pair = examine_pair(first, second, ward)
-                outcome.pairs.append(pair)
-                watch(f"pair {' + '.join(pair.faults)}: {_pair_word(pair.named, pair.invalid)}")
-            if n_healthy:
-                outcome.healthy_runs, outcome.alarms = healthy_runs(ward, run, n_healthy)
-                watch(f"{outcome.healthy_runs} healthy runs, {len(outcome.alarms)} alarms")
-            for case in _by_patient(others):
-                cause(case)
-        finally:
-            ward.close()
+    n_lanes = n_lanes or usual_lanes()
+    outcome = Outcome(machine=_machine() | {"lanes": n_lanes})
+    session = _Session(outcome, Judge(controls=controls), started + 60 * minutes, with_noise, watch)
+    (firsts, lonely), (others, lonely_others) = map(_apart, _firsts_and_others(cases))
+    pairs = pairs_of(all_cases())[:n_pairs]
+    with new_run() as run, open_lanes(run, n_lanes) as lanes:
+        lanes.alone(partial(session.cause, case) for case in _by_patient(lonely))
+        lanes.abreast(
+            [
+                *(partial(session.cause, case) for case in _mixed(firsts)),
+                *(partial(session.cause_both, *pair) for pair in pairs),
+                *(partial(session.cause, case) for case in _mixed(others)),
+            ]
+        )
+        lanes.alone(partial(session.cause, case) for case in _by_patient(lonely_others))
+        if n_healthy:
+            outcome.healthy_runs, outcome.alarms = healthy_runs(lanes, run, n_healthy)
+            watch(f"{outcome.healthy_runs} healthy runs, {len(outcome.alarms)} alarms")
+    names = [case.name for case in cases]
+    outcome.results.sort(key=lambda result: names.index(f"{result.id}/{result.variant}"))
+    outcome.pairs.sort(key=lambda pair: pair.faults)
     outcome.seconds = time.monotonic() - started
     return outcome
+
+
+@dataclass(frozen=True, slots=True)
+class _Session:
+    """What is done with a case or a pair on whichever ward, and noted by one at a time."""
+
+    outcome: Outcome
+    judge: Judge
+    ends_at: float
+    with_noise: bool
+    watch: Watch
+    turn: threading.Lock = field(default_factory=threading.Lock)
+
+    def cause(self, case: Case, ward: Ward) -> None:
+        if time.monotonic() > self.ends_at:
+            result = Result(case.fault, case.variant, layer=find_fault(case.fault).layer)
+            result.skipped = "not reached in the minutes that were given"
+        else:
+            noisy = self.with_noise and is_noisy(case.name)
+            result = examine(self.judge, case, ward, with_noise=noisy)
+        with self.turn:
+            self.outcome.results.append(result)
+            self.watch(line_of(result))
+
+    def cause_both(self, one: Case, other: Case, ward: Ward) -> None:
+        pair = examine_pair(one, other, ward)
+        with self.turn:
+            self.outcome.pairs.append(pair)
+            self.watch(f"pair {' + '.join(pair.faults)}: {_pair_word(pair.named, pair.invalid)}")
+
+
+def _apart(cases: Iterable[Case]) -> tuple[list[Case], list[Case]]:
+    """Those that can stand beside others, and those that go alone."""
+    found = list(cases)
+    return [case for case in found if not case.alone], [case for case in found if case.alone]
+
+
+def _mixed(cases: Sequence[Case]) -> list[Case]:
+    """Each kind of server from beginning to end: those that compute beside those that wait."""
+    kinds = {kind: [case.name for case in cases if case.who == kind] for kind in _ORDER}
+    return sorted(cases, key=lambda case: kinds[case.who].index(case.name) / len(kinds[case.who]))
 
 
 def _firsts_and_others(cases: Iterable[Case]) -> tuple[list[Case], list[Case]]:

@@ -11,10 +11,14 @@ from qwell.lab.patient import Patient
 
 
 class Ward:
-    """Patients by kind. A patient goes from case to case: each case leaves it as it was."""
+    """Patients by kind. A patient goes from case to case: each case leaves it as it was.
 
-    def __init__(self, run: Run) -> None:
+    prefix: of their names, where a run has several wards
+    """
+
+    def __init__(self, run: Run, prefix: str = "") -> None:
         self._run = run
+        self._prefix = prefix
         self._patients: dict[Kind, Patient] = {}
         self._n_replaced = 0
 
@@ -31,7 +35,8 @@ class Ward:
             self._n_replaced += 1
 
     def _name(self, kind: Kind) -> str:
-        return f"{kind}-{self._n_replaced}" if self._n_replaced else kind
+        number = f"-{self._n_replaced}" if self._n_replaced else ""
+        return f"{self._prefix}{kind}{number}"
 
     def close(self) -> None:
         for patient in self._patients.values():

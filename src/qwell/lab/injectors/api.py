@@ -32,7 +32,7 @@ if sys.orig_argv[-1:] == ["serve"]:
 """
 
 
-@injector("backend-not-listening", "killed", quick=True)
+@injector("backend-not-listening", "killed", quick=True, alone=True)
 def killed_server(patient: Patient) -> Iterator[Effect]:
     """The server process was killed; nobody noticed."""
     os.kill(patient.pid, signal.SIGKILL)

@@ -237,7 +237,7 @@ def _import_trouble(patient: Patient) -> str:
     return done.stdout.strip().rpartition("\n")[2] if done.returncode else ""
 
 
-@injector("exec-format-error", "program-of-another-machine", who="none")
+@injector("exec-format-error", "program-of-another-machine", who="none", alone=True)
 def foreign_program(patient: Patient) -> Iterator[Effect]:
     """A start script calls a program that was built for another processor."""
     program = patient.folder / "qwell-arm64"
@@ -248,7 +248,7 @@ def foreign_program(patient: Patient) -> Iterator[Effect]:
     yield from _start_script_case(patient, program, right, "exec format error")
 
 
-@injector("crlf-entrypoint", "start-script", who="none", quick=True)
+@injector("crlf-entrypoint", "start-script", who="none", quick=True, alone=True)
 def windows_script(patient: Patient) -> Iterator[Effect]:
     """A start script that was edited on Windows."""
     script = patient.folder / "docker-entrypoint.sh"
@@ -391,7 +391,7 @@ def _listen_everywhere(patient: Patient, inside: ExitStack, prefix: tuple[str, .
 # ---- limits
 
 
-@injector("cgroup-cpu-throttled", "a-fifth-of-a-cpu", who="real", root=True)
+@injector("cgroup-cpu-throttled", "a-fifth-of-a-cpu", who="real", root=True, alone=True)
 def little_time(patient: Patient) -> Iterator[Effect]:
     """The worker may use the processor for a fifth of the time."""
     usual = max(patient.chat(max_tokens=16).total_s for _ in range(2))

@@ -88,7 +88,7 @@ def _wait(is_so: Callable[[], bool], otherwise: str, patience_s: float = 60.0) -
         time.sleep(0.1)
 
 
-@injector("cancelled-request-keeps-running", "worker-without-a-server")
+@injector("cancelled-request-keeps-running", "worker-without-a-server", alone=True)
 def orphan(patient: Patient) -> Iterator[Effect]:
     """The server was killed while its worker was stopped: the worker stays, with all its memory."""
     with patient.stopped(), ExitStack() as inside:

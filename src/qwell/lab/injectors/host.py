@@ -46,7 +46,7 @@ if "qwell.worker.process" in " ".join(sys.orig_argv):
 # ---- memory
 
 
-@injector("insufficient-ram", "limit-below-the-model", who="real", root=True)
+@injector("insufficient-ram", "limit-below-the-model", who="real", root=True, alone=True)
 def little_memory(patient: Patient) -> Iterator[Effect]:
     """A control group that lets the program start, but not hold the model."""
     with patient.stopped(), memory_group(patient.run, 420 * MIB) as group, ExitStack() as inside:
@@ -60,7 +60,7 @@ def little_memory(patient: Patient) -> Iterator[Effect]:
         )
 
 
-@injector("oom-killed", "worker-grows-beyond-the-limit", root=True)
+@injector("oom-killed", "worker-grows-beyond-the-limit", root=True, alone=True)
 def grows_too_large(patient: Patient) -> Iterator[Effect]:
     """A worker that takes more and more memory, until the kernel ends it."""
     with ExitStack() as outside, ExitStack() as inside:

@@ -353,8 +353,9 @@ def firewall(patient: Patient) -> Iterator[Effect]:
             patient.program("iptables", "-D", *rule, "-j", "DROP")
 
         server_prefix = patient.prefix
-        patient.prefix = []  # the person is outside
+        patient.prefix, patient.server_prefix = [], server_prefix  # the person is outside
         inside.callback(setattr, patient, "prefix", server_prefix)
+        inside.callback(setattr, patient, "server_prefix", None)
         yield Effect(
             proof=patient.program(*server_prefix, "iptables", "-S", "INPUT").stdout.strip(),
             trouble=lambda: ask(url, timeout_s=4).error,

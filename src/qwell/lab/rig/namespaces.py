@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import random
 import subprocess
@@ -11,6 +12,8 @@ from dataclasses import dataclass
 
 from qwell.lab.case import NotInjected
 from qwell.lab.leftovers import Run, end_namespace
+
+_numbers = itertools.count()  # scenarios side by side have a network each
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +40,7 @@ def ip(*arguments: str) -> str:
 @contextlib.contextmanager
 def own_network(run: Run, *, wired: bool = False) -> Iterator[Net]:
     """Nothing but its own loopback; wired: and a wire to this machine."""
-    name = f"qwell-lab-{os.getpid()}"
+    name = f"qwell-lab-{os.getpid()}-{next(_numbers)}"
     run.note("namespace", name)
     end_namespace(name)
     ip("netns", "add", name)
@@ -52,7 +55,8 @@ def _wire(name: str) -> Net:
     """A veth pair in a network of 10.x that hardly anybody uses."""
     block = f"10.{random.randint(200, 250)}.{random.randint(0, 250)}"  # noqa: S311  no secret
     inside, outside = f"{block}.2", f"{block}.1"
-    near, far = f"ql{os.getpid() % 100000}a", f"ql{os.getpid() % 100000}b"
+    own = f"ql{os.getpid() % 100000}-{next(_numbers)}"
+    near, far = f"{own}a", f"{own}b"
     ip("link", "add", near, "type", "veth", "peer", "name", far, "netns", name)
     ip("addr", "add", f"{outside}/24", "dev", near)
     ip("link", "set", near, "up")
