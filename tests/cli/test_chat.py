@@ -27,6 +27,19 @@ def test_a_model_that_cannot_load_is_an_error_with_its_fix(qwell: Any) -> None:
     assert done.returncode == 2
     assert "error: weights-corrupt" in done.stderr
     assert "Traceback" not in done.stderr
+    assert done.stderr.count("weights-corrupt") == 1  # not also as a line of the worker's log
+
+
+def test_the_log_of_the_worker_is_heard_only_where_it_is_asked_for(qwell: Any) -> None:
+    assert "model ready" not in qwell("chat", "hi").stderr
+    assert "model ready" in qwell("chat", "hi", QWELL_LOG_LEVEL="info").stderr
+
+
+def test_nothing_is_no_question(qwell: Any) -> None:
+    for done in (qwell("chat", " "), qwell("chat", stdin="\n")):
+        assert done.returncode == 2
+        assert "an empty question" in done.stderr
+        assert done.stdout == ""
 
 
 def test_an_answer_that_breaks_off_says_why(qwell: Any) -> None:
@@ -72,11 +85,12 @@ def test_ctrl_c_stops_the_answer_and_the_talk_goes_on(environ: dict[str, str]) -
         terminal.read_until("> ")
         terminal.type("long\n")
         terminal.read_until("la la")
+        terminal.type("typed ahead")  # not shown while the answer is drawn, and not lost
         terminal.process.send_signal(signal.SIGINT)
-        terminal.read_until("[cancelled")
+        assert "typed ahead" not in terminal.read_until("[stopped")
         terminal.read_until("> ")
-        terminal.type("again\n")
-        terminal.read_until("[stop")
+        terminal.type("\n")
+        terminal.read_until("[done")
         terminal.type("/exit\n")
         assert terminal.process.wait(30) == 0
     finally:
@@ -91,7 +105,7 @@ def test_the_talk_remembers_until_told_to_start_over(environ: dict[str, str]) ->
         for line in ("one", "two", "/new", "three"):
             terminal.type(f"{line}\n")
             if line != "/new":
-                terminal.read_until("[stop · ")
+                terminal.read_until("[done · ")
                 used.append(int(terminal.read_until(" +")))
         assert used[1] > used[0]
         assert used[2] == used[0] + 2  # "three" is two bytes longer than "one"
@@ -111,6 +125,9 @@ def test_one_question_as_json(qwell: Any) -> None:
     failed = qwell("chat", "--json", "hi", QWELL_SCRIPT=json.dumps({"crash_after": 1}))
     assert failed.returncode == 2
     assert json.loads(failed.stdout)["code"] == "worker-crashed"
+    unloaded = qwell("chat", "--json", "hi", QWELL_SCRIPT='{"load_fault": "weights-corrupt"}')
+    assert unloaded.returncode == 2
+    assert json.loads(unloaded.stdout)["code"] == "weights-corrupt"
 
 
 def test_an_answer_cannot_command_the_terminal(qwell: Any) -> None:
@@ -129,9 +146,9 @@ def test_commands_in_a_talk(environ: dict[str, str], tmp_path: Path) -> None:
         terminal.type("/system be brief\n")
         terminal.read_until("系统提示已设置")
         terminal.type("one \\\ntwo\n")
-        terminal.read_until("[stop")
+        terminal.read_until("[完成")
         terminal.type("/retry\n")
-        terminal.read_until("[stop")
+        terminal.read_until("[完成")
         terminal.type("/nonsense\n")
         terminal.read_until("没有命令 /nonsense")
         terminal.type("/help\n")
@@ -153,7 +170,7 @@ def test_what_was_typed_is_there_the_next_time(environ: dict[str, str], tmp_path
     try:
         terminal.read_until("> ")
         terminal.type("remember me\n")
-        terminal.read_until("[stop")
+        terminal.read_until("[done")
         terminal.type("/exit\n")
         assert terminal.process.wait(30) == 0
     finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 
 import pytest
 from hypothesis import given
@@ -64,3 +65,18 @@ def test_inert_keeps_every_script() -> None:
 
 def test_a_pipe_gets_plain_text() -> None:
     assert isinstance(answer_stream(), PlainStream)
+
+
+def test_one_blank_line_stands_between_blocks_however_they_come(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("qwell.cli.markdown_stream._REDRAW_S", 1e12)  # nothing but what stays
+    text = "One.\n\n1. a\n\n2. b\n\n```\nx = 1\n```\n\nTwo.\n"
+    console = Console(file=io.StringIO(), force_terminal=True, width=60, color_system=None)
+    with MarkdownStream(console) as shown:
+        for at in range(0, len(text), 3):
+            shown.write(text[at : at + 3])
+    assert isinstance(console.file, io.StringIO)
+    kept = re.sub(r"\n\x1b\[\?25h\r\x1b\[1A|\x1b\[\??\d+[a-zA-Z]", "", console.file.getvalue())
+    lines = [line.strip() for line in kept.split("\n")]
+    assert "One.\n\n1 a\n\n2 b\n\nx = 1\n\nTwo." in "\n".join(lines)

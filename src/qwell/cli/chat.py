@@ -7,48 +7,69 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from qwell.cli.chat_words import COMMANDS, Words, words_for
 from qwell.cli.language import preferred
-from qwell.cli.line_editor import LineEditor
+from qwell.cli.line_editor import LineEditor, unechoed
 from qwell.cli.local_worker import LocalWorker
 from qwell.config import Settings, load
 from qwell.core import Delta, Done, Event, Failed, Message, Notice
 from qwell.errors import QwellError
+
+_QUIET = "critical"  # a fault is told once, by this command: not also by the worker's log
 
 
 def run(options: argparse.Namespace) -> int:
     """Without a terminal, or with a message, one question is answered."""
     from qwell import log
 
-    settings, _ = load(vars(options))
-    log.configure("text", options.log_level or "warning")
+    settings, origins = load(vars(options))
+    if origins["log_level"].source == "default":
+        settings = replace(settings, log_level=_QUIET)
+    log.configure("text", settings.log_level)
     system = [Message("system", options.system)] if options.system else []
-    with LocalWorker(settings) as worker:
-        if options.message is not None or not sys.stdin.isatty():
-            question = sys.stdin.read() if options.message is None else options.message
-            return _once(worker, [*system, Message("user", question)], as_json=options.json)
+    if options.message is None and sys.stdin.isatty() and not options.json:
         editor = LineEditor(None if options.no_history else _history_file(settings))
-        return Talk(worker, editor, words_for(preferred()), system).run()
+        with LocalWorker(settings) as worker:
+            return Talk(worker, editor, words_for(preferred()), system).run()
+    history = [*system, Message("user", _question(options.message))]
+    return (_once_as_json if options.json else _once)(settings, history)
 
 
 def _history_file(settings: Settings) -> Path:
     return settings.data_path / "chat_history"
 
 
-def _once(worker: LocalWorker, history: list[Message], *, as_json: bool) -> int:
-    if as_json:
-        return _once_as_json(worker, history)
-    _, end = _show_answer(worker, history)
+def _question(message: str | None) -> str:
+    """What was given, or all of standard input. Raises QwellError for nothing at all."""
+    question = sys.stdin.read() if message is None else message
+    if not question.strip():
+        raise QwellError(
+            "config-invalid",
+            found="an empty question",
+            expected="a question, as argument or on standard input",
+            fix='qwell chat "Name three rivers in China."',
+        )
+    return question
+
+
+def _once(settings: Settings, history: list[Message]) -> int:
+    with LocalWorker(settings) as worker:
+        _, end = _show_answer(worker, history, words_for(preferred()))
     return 0 if isinstance(end, Done) else 2
 
 
-def _once_as_json(worker: LocalWorker, history: list[Message]) -> int:
+def _once_as_json(settings: Settings, history: list[Message]) -> int:
     """One object: the text and how it ended, or the fault."""
-    events = list(worker.answer(history))
+    try:
+        with LocalWorker(settings) as worker:
+            events = list(worker.answer(history))
+    except QwellError as error:
+        events = [Failed(code=error.fault, cause=error.found, fix=error.fix)]
     text = "".join(event.text for event in events if isinstance(event, Delta))
     end = events[-1]
     print(json.dumps({"text": text, **asdict(end)}, ensure_ascii=False))
@@ -98,7 +119,7 @@ class Talk:
 
     def _ask(self, question: str) -> None:
         self._history.append(Message("user", question))
-        answer, end = _show_answer(self._worker, [*self._system, *self._history])
+        answer, end = _show_answer(self._worker, [*self._system, *self._history], self._words)
         if isinstance(end, Failed):
             self._history.pop()  # the question can be asked again
         else:
@@ -124,14 +145,14 @@ class Talk:
         print(text, file=sys.stderr)
 
 
-def _show_answer(worker: LocalWorker, history: list[Message]) -> tuple[str, Event]:
+def _show_answer(worker: LocalWorker, history: list[Message], words: Words) -> tuple[str, Event]:
     """Show text as it comes, and a line of numbers or the reason of a failure at its end."""
     from qwell.cli.markdown_stream import answer_stream
 
     pieces: list[str] = []
     notices: list[Notice] = []
     end: Event = Failed()
-    with answer_stream() as shown:
+    with unechoed(), answer_stream() as shown:
         for event in worker.answer(history):
             match event:
                 case Delta(text=text):
@@ -142,12 +163,12 @@ def _show_answer(worker: LocalWorker, history: list[Message]) -> tuple[str, Even
                 case _:
                     end = event
     for notice in notices:
-        print(f"[{notice.code}: {dict(notice.detail)}]", file=sys.stderr)
-    _show_end(end)
+        print(f"[{words.get(notice.code, notice.code)}]", file=sys.stderr)
+    _show_end(end, words)
     return "".join(pieces), end
 
 
-def _show_end(end: Event) -> None:
+def _show_end(end: Event, words: Words) -> None:
     if isinstance(end, Failed):
         from qwell.cli.failure import describe
 
@@ -155,8 +176,8 @@ def _show_end(end: Event) -> None:
         print(describe(error), file=sys.stderr)
     elif isinstance(end, Done) and sys.stderr.isatty():
         used, spent = end.usage, end.timings
-        print(
-            f"\x1b[2m[{end.reason} · {used.prompt_tokens} + {used.completion_tokens} tokens · "
-            f"first after {spent.ttft_ms:.0f} ms · {spent.tok_s:.1f} tok/s]\x1b[0m",
-            file=sys.stderr,
+        numbers = words["numbers"].format(
+            used.prompt_tokens, used.completion_tokens, spent.ttft_ms, spent.tok_s
         )
+        line = f"[{words[end.reason]} · {numbers}]"
+        print(line if "NO_COLOR" in os.environ else f"\x1b[2m{line}\x1b[0m", file=sys.stderr)

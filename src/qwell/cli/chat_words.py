@@ -24,6 +24,17 @@ _EN: Words = {
     "nothing": "nothing has been asked yet",
     "saved": "saved to {}",
     "not saved": "not saved to {}: {}",
+    "numbers": "{} + {} tokens · first after {:.0f} ms · {:.1f} tok/s",
+    "stop": "done",
+    "length": "cut: the answer reached its length limit",
+    "repetition": "stopped: it had begun to repeat itself",
+    "cancelled": "stopped",
+    "tool_calls": "done",
+    "context-overflow": "the oldest turns no longer fit and are not read; /new starts over",
+    "repetition-loop": "the answer had begun to repeat itself; /retry, or ask differently",
+    "garbled-utf8": "parts of the answer look garbled; /retry asks again",
+    "boilerplate-reply": "the same stock reply as before; ask differently, or /new",
+    "max-tokens-cut": "the answer reached its length limit; `go on` continues it",
 }
 _ZH: Words = {
     "hello": "Ctrl-C 停止回答，Ctrl-D 退出，/help 列出命令；行尾加 \\ 可换行继续输入",
@@ -39,6 +50,17 @@ _ZH: Words = {
     "nothing": "还没有提过问题",
     "saved": "已保存到 {}",
     "not saved": "未能保存到 {}：{}",
+    "numbers": "{} + {} 个词元 · {:.0f} 毫秒后开始 · 每秒 {:.1f} 个",
+    "stop": "完成",
+    "length": "已截断：达到长度上限",
+    "repetition": "已停止：开始重复",
+    "cancelled": "已停止",
+    "tool_calls": "完成",
+    "context-overflow": "最早的几轮对话已放不下，不再读取；/new 开始新对话",
+    "repetition-loop": "回答开始重复；/retry 重新回答，或换个问法",
+    "garbled-utf8": "回答中有疑似乱码；/retry 重新回答",
+    "boilerplate-reply": "与之前的套话相同；请换个问法，或 /new",
+    "max-tokens-cut": "回答达到长度上限；输入“继续”可接着写",
 }
 
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import atexit
 import os
+import sys
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 HISTORY_LINES = 1000
@@ -45,6 +46,29 @@ class LineEditor:
             pieces[-1] = pieces[-1][:-1]
             pieces.append(input(". "))
         return "\n".join(pieces)
+
+
+@contextmanager
+def unechoed() -> Iterator[None]:
+    """Keys pressed meanwhile are not shown: they would tear what is being drawn.
+
+    They are kept for the next line, and Ctrl-C interrupts as ever. Without a terminal nothing
+    changes.
+    """
+    import termios
+
+    try:
+        before = termios.tcgetattr(sys.stdin)
+    except (OSError, ValueError, termios.error):
+        yield
+        return
+    quiet = before.copy()
+    quiet[3] &= ~termios.ECHO
+    termios.tcsetattr(sys.stdin, termios.TCSANOW, quiet)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(sys.stdin, termios.TCSANOW, before)
 
 
 def _keep(history: Path) -> None:

@@ -15,6 +15,7 @@ from typing import Self
 from rich.console import Console
 from rich.live import Live
 from rich.markdown import Markdown
+from rich.segment import Segment, Segments
 
 _REDRAW_S = 0.1
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
@@ -80,16 +81,25 @@ class MarkdownStream:
     ) -> None:
         self._live.stop()
         if self._tail.strip():
-            self._console.print(Markdown(self._tail))
+            self._settle(self._tail)
 
     def write(self, text: str) -> None:
         self._tail += inert(text)
         if end := settled(self._tail):
-            self._console.print(Markdown(self._tail[:end]), end="\n" if end else "")
+            self._live.update("")  # else it would be drawn again below what is settled
+            self._settle(self._tail[:end], "\n")  # and the blank line that settled it
             self._tail = self._tail[end:]
         if time.monotonic() - self._drawn_at > _REDRAW_S:
             self._live.update(Markdown(self._tail), refresh=True)
             self._drawn_at = time.monotonic()
+
+    def _settle(self, text: str, after: str = "") -> None:
+        """Print for good, without the blank lines that lists and code bring along."""
+        lines = self._console.render_lines(Markdown(text), pad=False, new_lines=True)
+        shown = [n for n, line in enumerate(lines) if "".join(part.text for part in line).strip()]
+        kept = lines[shown[0] : shown[-1] + 1] if shown else []
+        parts = [part for line in kept for part in line]
+        self._console.print(Segments([*parts, Segment(after)]), end="")
 
 
 def answer_stream(*, plain: bool = False) -> PlainStream | MarkdownStream:
