@@ -397,6 +397,18 @@ def test_an_empty_folder_comes_before_the_file_that_is_missing_in_it(tmp_path: P
     assert "-p 18123:8000" in remedy["commands"][0]  # where the server really is
 
 
+def test_without_a_server_the_machine_itself_says_what_keeps_it_from_starting(
+    tmp_path: Path,
+) -> None:
+    """The words alone point elsewhere: to the name that a request gives."""
+    absent = people.sick("api.server", "no server runs at http://127.0.0.1:1", Status.SKIP)
+    empty = people.sick("container.model_mounted", "the folder is empty")
+    ward = people.Ward({finding.check: finding for finding in (absent, empty)})
+    talk = people.Talk.in_folder(tmp_path, ward)
+    found = last(talk.send(text="the page says the model is not found"), "diagnosis")
+    assert (found["fault"]["id"], found["seen"]) == ("model-dir-not-mounted", True)
+
+
 def test_a_folder_that_is_filled_is_no_fix_until_the_server_is_ready(tmp_path: Path) -> None:
     said = (Evidence("fault", "model-dir-not-mounted", "GET /ready"),)
     unready = Finding("api.ready", "api", Status.FAIL, said, "not ready")

@@ -39,6 +39,12 @@ BASICS = (
     "api.terminal_event", "api.storing", "network.stream_pacing", "network.websocket",
     "browser.page", "host.memory", "host.disk_space",
 )  # fmt: skip
+# what can keep a server from coming up, and shows on a machine without one
+WHY_NO_START = (
+    *PREFLIGHT,
+    "model.present", "model.weights_present", "model.weights_complete", "model.weights_sound",
+    "model.pack_sound", "dependency.installed", "dependency.native_loads",
+)  # fmt: skip
 log = logging.getLogger(__name__)
 
 
@@ -224,7 +230,13 @@ class Dialogue:
         if not self._scene.clinic.has_patient:
             return []
         known = self._case.findings
-        return self._scene.look([name for name in relevant(lineup) if name not in known])
+        names = [*relevant(lineup), *(WHY_NO_START if self._is_down() else ())]
+        return self._scene.look([name for name in names if name not in known])
+
+    def _is_down(self) -> bool:
+        """No server tells what keeps it from answering: the machine itself has to."""
+        found = self._case.findings.get("api.server")
+        return found is not None and found.status is not Status.PASS
 
     def _tell_cited(self, before: Lineup, after: Lineup) -> None:
         known = {item["line"] for item in before.cited}
