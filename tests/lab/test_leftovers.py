@@ -64,6 +64,13 @@ def test_a_run_that_goes_on_is_left_alone(home: Path) -> None:
     assert not run.folder.exists()
 
 
+def test_two_runs_of_one_process_have_folders_of_their_own(home: Path) -> None:
+    with new_run() as one, new_run() as other:
+        assert one.folder.parent == other.folder.parent == home
+        assert one.folder != other.folder
+    assert not one.folder.exists()
+
+
 def test_mounts_and_namespaces_that_are_gone_are_no_leftovers(home: Path) -> None:
     run = dead_run(home)
     run.note("mount", str(home / "nowhere"))

@@ -27,6 +27,17 @@ def test_a_port_that_somebody_has_is_left_out(monkeypatch: pytest.MonkeyPatch) -
             free_port()
 
 
+def test_what_is_compiled_is_kept_in_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    patient = Patient(Run(tmp_path), "any")
+    (patient.folder / "mine.py").touch()
+    assert patient.python("import mine").returncode == 0
+    assert list((tmp_path / "bytecode").rglob("mine.*.pyc"))
+    assert not list(patient.folder.rglob("*.pyc"))
+
+
 def test_a_server_is_asked_where_it_is(tmp_path: Path) -> None:
     """People are outside; what the server says of itself comes by the way to its place."""
     patient = Patient(Run(tmp_path), "any")

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from qwell.doctor.actions import ACTIONS
+from qwell.doctor.consult import find_fault
 from qwell.doctor.fault import Bilingual, Remedy
 from qwell.lab import leftovers, wrong_fixes
 from qwell.lab.case import Case, Effect
@@ -35,6 +37,15 @@ def test_what_is_not_reached_in_time_counts_as_skipped(
     assert outcome.results[0].skipped
     assert outcome.to_dict()["summary"]["skipped"] == 1
     assert lines[0].startswith("----")
+
+
+def test_the_empty_fix_is_tried_first_and_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    fault = find_fault("disk-full")
+    monkeypatch.setitem(ACTIONS, wrong_fixes.EMPTY, lambda _system, _hands, _facts: lambda: None)
+    names = [remedy.action for remedy in wrong_fixes.wrong_remedies(fault)]
+    assert names[0] == wrong_fixes.EMPTY
+    assert len(set(names)) == len(names)
+    assert not set(names) & {remedy.action for remedy in fault.remedies}
 
 
 def test_wrong_fixes_are_tried_together_when_time_is_over(

@@ -8,6 +8,7 @@ Knows how to end each kind of thing, and nothing of why it was made.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import shutil
@@ -20,6 +21,7 @@ from pathlib import Path
 
 HOME = Path(tempfile.gettempdir()) / "qwell-lab"
 NOTES = "leftovers.jsonl"
+_numbers = itertools.count(1)  # one process may have several runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,7 @@ class Run:
 def new_run() -> Iterator[Run]:
     """A folder for this run; what dead runs left is swept first, what this one leaves last."""
     sweep()
-    folder = HOME / f"run-{os.getpid()}"
+    folder = HOME / f"run-{os.getpid()}-{next(_numbers)}"
     folder.mkdir(parents=True)
     folder.chmod(0o755)  # some patients are other users
     try:
@@ -55,7 +57,7 @@ def sweep() -> list[str]:
     """Take away what runs left whose process is gone. What was found, in words."""
     found = []
     for folder in sorted(HOME.glob("run-*")):
-        pid = int(folder.name.partition("-")[2])
+        pid = int(folder.name.split("-")[1])
         if not Path(f"/proc/{pid}").exists():
             found += _sweep_one(folder)
     return found

@@ -25,7 +25,7 @@ from qwell.lab.leftovers import Run
 
 START_S = 90.0  # of a server on a machine that is busy with other things
 COMMAND_S = 120.0
-_KEPT = ("PATH", "LANG", "PYTHONDONTWRITEBYTECODE", "VIRTUAL_ENV", "TZ")
+_KEPT = ("PATH", "LANG", "VIRTUAL_ENV", "TZ")
 
 
 class Patient:
@@ -52,6 +52,7 @@ class Patient:
             "TMPDIR": str(self.folder / "tmp"),
             "QWELL_CONFIG": str(self.config),
             "PYTHONUNBUFFERED": "1",
+            "PYTHONPYCACHEPREFIX": str(run.folder / "bytecode"),  # compiled once, for all patients
             "HF_HUB_DISABLE_TELEMETRY": "1",
         }
         self.environ.setdefault("LANG", "C.UTF-8")

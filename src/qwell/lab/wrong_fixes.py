@@ -77,7 +77,8 @@ class RoughHands:
 def wrong_remedies(fault: Fault) -> list[Remedy]:
     """The empty one, and each action that the fault does not name."""
     own = {remedy.action for remedy in fault.remedies}
-    names = [EMPTY, *_turned([name for name in ACTIONS if name not in own], fault.id)]
+    others = [name for name in ACTIONS if name not in own and name != EMPTY]
+    names = [EMPTY, *_turned(others, fault.id)]
     return [Remedy(f"wrong-{name}", "auto", Bilingual("", ""), action=name) for name in names]
 
 

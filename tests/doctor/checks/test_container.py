@@ -140,6 +140,12 @@ def test_throttling_needs_a_quota_and_a_share(machine: Any, status: Status) -> N
     assert status("container.cpu_throttling", machine) == "pass"
 
 
+def test_without_a_worker_no_quota_is_called_fine(with_worker: Any, status: Status) -> None:
+    """Its successor may be starting, under the same limit."""
+    machine = with_worker(pid=4194304)  # of nobody
+    assert status("container.cpu_throttling", machine) == "skip"
+
+
 def test_a_worker_that_others_keep_busy_is_watched_for_some_periods(with_worker: Any) -> None:
     from qwell.doctor.load_sample import BUSY_S, take
 

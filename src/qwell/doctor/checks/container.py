@@ -226,7 +226,10 @@ def published_port(system: System) -> Outcome:
 @check("container.cpu_throttling", layer="container", needs=LOCAL, timeout_s=30.0)
 def cpu_throttling(system: System) -> Outcome:
     """The CPU quota does not stop the worker while it computes."""
-    quota = system.cgroup(system.facts.get("worker", {}).get("pid")).cpu_quota()
+    worker = system.facts.get("worker", {})
+    if worker and not system.kernel(f"/proc/{worker.get('pid')}/cgroup"):
+        return skipped("no worker is seen that could be stopped")  # it may be starting
+    quota = system.cgroup(worker.get("pid")).cpu_quota()
     if quota is None:
         return passed("cpu.max", quota="none")
     throttled, periods = load_sample(system).throttled
