@@ -86,6 +86,30 @@ def test_consent_is_asked_for_and_the_fix_is_verified(
     assert "Fixed: the checks pass." in out
 
 
+@pytest.mark.usefixtures("at_home", "dead_worker")
+@pytest.mark.parametrize(("said", "n_back"), [("y", 1), ("", 0)])
+def test_without_a_server_a_fix_can_be_taken_back_at_once(
+    said: str, n_back: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its way back ends with this process."""
+    from qwell.doctor import clinic
+
+    taken_back: list[str] = []
+
+    def undo(_self: Any, remedy: str) -> bool:
+        taken_back.append(remedy)
+        return True
+
+    monkeypatch.setattr(clinic.LocalClinic, "can_undo", lambda _self, _remedy: True)
+    monkeypatch.setattr(clinic.LocalClinic, "undo", undo)
+    typed(monkeypatch, f"the worker is dead\n\ny\n{said}\n")
+    assert main(["support", "--lang", "en"]) == 0
+    out = capsys.readouterr().out
+    assert "Take it back? [y/N]" in out
+    assert len(taken_back) == n_back
+    assert ("it is as it was before" in out) == bool(n_back)
+
+
 @pytest.mark.usefixtures("at_home")
 def test_no_answer_is_no_consent(
     dead_worker: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -160,6 +184,7 @@ def test_a_server_leads_its_own_dialogue(
     assert again.returncode == 0, again.stdout + again.stderr
     refused = qwell("support", "--case", events[0]["case"], "--undo", "--url", url, "--lang", "en")
     assert "can no longer be taken back" in refused.stdout
+    assert refused.returncode == 1
 
 
 def _free_port() -> int:

@@ -142,6 +142,25 @@ def test_an_unfinished_download_is_put_aside(system: System, hands: Hands) -> No
     assert part.read_bytes() == b"half"
 
 
+class NoHub:
+    """Nothing new can be fetched."""
+
+    def restart_worker(self, _changes: Mapping[str, Any]) -> None:
+        raise Impossible("the model could not be fetched or packed again")
+
+
+def test_what_cannot_be_fetched_anew_stays_where_it_was(system: System, pack: Path) -> None:
+    part = system.settings.cache_path / "models" / "m.gguf.part"
+    part.write_bytes(b"half")
+    pack.write_bytes(pack.read_bytes()[:-10])
+    for name in ("refetch-model", "rebuild-pack"):
+        with pytest.raises(Impossible):
+            act(name, system, NoHub())
+    assert part.read_bytes() == b"half"
+    assert pack.exists()
+    assert not [*system.settings.cache_path.rglob("*.damaged")]
+
+
 def test_a_persons_own_model_is_not_ours_to_replace(
     system: System, hands: Hands, tmp_path: Path
 ) -> None:

@@ -176,10 +176,10 @@ def test_attempts_count_for_a_day(tmp_path: Path) -> None:
     journal = Journal(tmp_path, lambda: now)
     journal.note("apply", "f", "r")
     journal.note("apply", "f", "r")
-    assert journal.attempts_left("f") == 0
-    assert journal.attempts_left("other") == 2
+    assert journal.attempts_left("f", "r") == 0
+    assert journal.attempts_left("f", "another") == 2
     now += 90_000
-    assert journal.attempts_left("f") == 2
+    assert journal.attempts_left("f", "r") == 2
 
 
 def test_a_torn_line_of_the_journal_is_passed_over(tmp_path: Path) -> None:

@@ -51,6 +51,8 @@ class _Talk:
         self._as_json = as_json
         self._ask: Event | None = None
         self._remedy = ""
+        self._can_undo = False
+        self._is_undone = False
 
     def run(self, options: argparse.Namespace) -> int:
         body = self._first(options)
@@ -58,6 +60,11 @@ class _Talk:
             end = self._turn(body)
             if end.get("type") != "done":
                 return 2
+            if body.get("choice") == "undo":
+                return 0 if self._is_undone else 1
+            if end["state"] == "fixed" and self._wants_it_back():
+                body = {"choice": "undo"}
+                continue
             if end["state"] in _FINAL:
                 return self._leave(end)
             body = self._next(str(end["state"]))
@@ -105,6 +112,10 @@ class _Talk:
             self._ask = event
         elif event["type"] == "remedy":
             self._remedy = event["remedy"]
+        elif event["type"] == "treated":
+            self._can_undo = event["can_undo"]
+        elif event["type"] == "say":
+            self._is_undone = event["key"] == "undone"
         if self._as_json:
             print(json.dumps(event, ensure_ascii=not writes_utf8()), flush=True)
         else:
@@ -135,6 +146,15 @@ class _Talk:
         if said.strip().isdigit() and 0 < int(said) <= len(choices):
             return {"choice": choices[int(said) - 1]["id"]}
         return {"text": said + "\n" + _paragraph() if _looks_pasted(said) else said}
+
+    def _wants_it_back(self) -> bool:
+        """Asked at once where the way back ends with this process; a server keeps it."""
+        if not self._can_undo or self._as_json:
+            return False
+        if not isinstance(self._desk, LocalDesk):
+            self._tell("undo_later", case=self._desk.case)
+            return False
+        return (_line(word("undo", self._language)) or "").strip().lower() in _AGREE
 
     def _leave(self, end: Event) -> int:
         if end["state"] == "handed_over" and not self._as_json:

@@ -148,7 +148,16 @@ def rebuild_pack(system: System, hands: Hands, facts: Facts) -> Undo:
     moved = [_aside(path) for path in packs(system) if _is_suspect(system, path, facts)]
     if not moved:
         raise Impossible("no pack is there that could be made anew")
-    hands.restart_worker({"model": system.settings.model})
+    return _made_anew(system, hands, moved)
+
+
+def _made_anew(system: System, hands: Hands, moved: list[tuple[Path, Path]]) -> Undo:
+    """Where nothing new can be had, what was put aside goes back: it may still be of use."""
+    try:
+        hands.restart_worker({"model": system.settings.model})
+    except Impossible:
+        _bring_back(moved)
+        raise
     return lambda: _bring_back(moved)
 
 
@@ -164,8 +173,7 @@ def refetch_model(system: System, hands: Hands, facts: Facts) -> Undo:
     moved = [_aside(path) for path in _damaged_downloads(system, facts)]
     if not moved:
         raise Impossible("no damaged file is in qwell's cache: others are not ours to replace")
-    hands.restart_worker({"model": system.settings.model})
-    return lambda: _bring_back(moved)
+    return _made_anew(system, hands, moved)
 
 
 def _damaged_downloads(system: System, facts: Facts) -> list[Path]:

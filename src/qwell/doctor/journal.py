@@ -64,14 +64,14 @@ class Journal:
             if isinstance(entry, dict):
                 yield entry
 
-    def attempts_left(self, fault: str) -> int:
-        """How often this fault may still be treated today."""
+    def attempts_left(self, fault: str, remedy: str) -> int:
+        """How often this remedy may still be tried on this fault today."""
         since = self._clock() - DAY_S
         tried = [
             entry
             for entry in self.entries()
             if entry.get("event") == "apply"
-            and entry.get("fault") == fault
+            and (entry.get("fault"), entry.get("remedy")) == (fault, remedy)
             and float(entry.get("at", 0)) > since
         ]
         return max(0, ATTEMPTS_A_DAY - len(tried))

@@ -98,7 +98,7 @@ class Practice:
             return f"no action {remedy.action!r}"
         if not any(name in self.registry for name in fault.verify):
             return "no check could tell whether it helped"
-        if self.journal.attempts_left(fault.id) == 0:
+        if self.journal.attempts_left(fault.id, remedy.id) == 0:
             return "tried twice within a day: it does not help"
         return ""
 
