@@ -59,6 +59,9 @@ def test_no_server_is_unhealthy_without_a_traceback(qwell: Any, free_port: int) 
     done = qwell("health", "--url", f"http://127.0.0.1:{free_port}")
     assert done.returncode == 1
     assert "no answer" in done.stdout
+    assert "fix: start it with `qwell serve`" in done.stdout
+    chinese = qwell("health", "--url", f"http://127.0.0.1:{free_port}", "--lang", "zh")
+    assert "没有应答" in chinese.stdout
     assert "Traceback" not in done.stderr
 
 

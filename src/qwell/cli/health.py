@@ -10,9 +10,18 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from qwell.cli.address import url_given, url_of
+from qwell.cli.language import preferred
 from qwell.config import load
 
 TIMEOUT_S = 5.0
+_WORDS = {
+    "silent": ("no answer", "没有应答"),
+    "start": (
+        "start it with `qwell serve`; `qwell doctor` says what is wrong",
+        "用 `qwell serve` 启动；`qwell doctor` 会指出问题",
+    ),
+    "fix": ("; fix: ", "；解决办法："),
+}
 _LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 
 
@@ -23,7 +32,7 @@ def run(options: argparse.Namespace) -> int:
     try:
         status, body = _ask(url)
     except (OSError, ValueError) as error:
-        status, body = 0, {"title": "no answer", "detail": str(getattr(error, "reason", error))}
+        status, body = 0, _silence(error)
     if options.json:
         print(json.dumps({"url": url, "http_status": status, **body}, ensure_ascii=False))
     else:
@@ -41,12 +50,23 @@ def _ask(url: str) -> tuple[int, dict[str, Any]]:
     is_near = urlsplit(url).hostname in _LOOPBACK
     proxies = [urllib.request.ProxyHandler({})] if is_near else []
     opener = urllib.request.build_opener(*proxies)
+    request = urllib.request.Request(url, headers={"Accept-Language": preferred()})  # noqa: S310  http or https: see url_given
     try:
-        with opener.open(url, timeout=TIMEOUT_S) as response:
+        with opener.open(request, timeout=TIMEOUT_S) as response:
             return response.status, _json(response.read())
     except urllib.error.HTTPError as error:
         with error:
             return error.code, _json(error.read())
+
+
+def _silence(error: OSError | ValueError) -> dict[str, str]:
+    """Nobody there, or nobody who speaks like a server."""
+    detail = str(getattr(error, "reason", error))
+    return {"title": _word("silent"), "detail": detail, "fix": _word("start")}
+
+
+def _word(name: str) -> str:
+    return _WORDS[name][preferred() == "zh"]
 
 
 def _json(text: bytes) -> dict[str, Any]:
@@ -57,6 +77,6 @@ def _json(text: bytes) -> dict[str, Any]:
 def _summary(status: int, body: dict[str, Any]) -> str:
     if status == 200:
         return str(body.get("status", "ok"))
-    fix = f"; fix: {body['fix']}" if "fix" in body else ""
+    fix = f"{_word('fix')}{body['fix']}" if "fix" in body else ""
     code = f"{status} " if status else ""
     return f"{code}{body.get('title', '')}: {body.get('detail', '')}{fix}"

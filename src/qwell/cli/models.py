@@ -7,11 +7,23 @@ import json
 import sys
 from typing import TYPE_CHECKING
 
+from qwell.cli.language import preferred
 from qwell.config import Settings, load
 from qwell.errors import QwellError
 
 if TYPE_CHECKING:
     from qwell.weights.inventory import Item
+
+_WORDS = {
+    "none": ("no model in {}: qwell pull fetches one", "{} 中没有模型：用 qwell pull 下载"),
+    "removed": ("removed {}", "已删除 {}"),
+    "kept": ("not removed: add --yes", "未删除：请加 --yes"),
+    "ask": ("remove? [y/N] ", "删除吗？[y/N] "),
+    "damaged": ("damaged", "已损坏"),
+    "whole": ("whole", "完好"),
+    "no digest known": ("no digest known", "没有可对照的摘要"),
+    "download": ("download", "下载的文件"),
+}
 
 
 def run(options: argparse.Namespace) -> int:
@@ -33,7 +45,7 @@ def _list(settings: Settings, options: argparse.Namespace) -> int:
     elif items:
         print("\n".join(_line(item) for item in items))
     else:
-        print(f"no model in {settings.cache_path}: qwell pull fetches one")
+        print(_word("none").format(settings.cache_path))
     return 0
 
 
@@ -44,7 +56,7 @@ def _verify(settings: Settings, options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(rows, ensure_ascii=False, indent=2))
     else:
-        print("\n".join(f"{row['result']}  {row['path']}" for row in rows))
+        print("\n".join(f"{_told(row['result'])}  {row['path']}" for row in rows))
     return int(any(row["result"].startswith("damaged") for row in rows))
 
 
@@ -77,7 +89,7 @@ def _remove(settings: Settings, options: argparse.Namespace) -> int:
         return 1
     for item in items:
         remove(item)
-        print(f"removed {item.path}")
+        print(_word("removed").format(item.path))
     return 0
 
 
@@ -85,9 +97,9 @@ def _agreed(items: list[Item]) -> bool:
     """Asks in a terminal; without one, nothing is removed unasked."""
     print("\n".join(_line(item) for item in items))
     if not sys.stdin.isatty():
-        print("not removed: add --yes", file=sys.stderr)
+        print(_word("kept"), file=sys.stderr)
         return False
-    return input("remove? [y/N] ").strip().lower() in ("y", "yes")
+    return input(_word("ask")).strip().lower() in ("y", "yes", "是", "好")
 
 
 def _named(settings: Settings, options: argparse.Namespace) -> list[Item]:
@@ -99,5 +111,17 @@ def _named(settings: Settings, options: argparse.Namespace) -> list[Item]:
 def _line(item: Item) -> str:
     size = f"{item.n_bytes / 1e6:.0f} MB"
     if item.fault:
-        return f"damaged ({item.fault})  {size}  {item.path}"
-    return f"{item.name or item.path.name}  {item.quant or item.kind}  {size}  {item.path}"
+        return f"{_told(f'damaged ({item.fault})')}  {size}  {item.path}"
+    kind = item.quant or _told(item.kind)
+    return f"{item.name or item.path.name}  {kind}  {size}  {item.path}"
+
+
+def _told(result: str) -> str:
+    """What machines read as one English word, for people."""
+    first, _, rest = result.partition(" (")
+    return _word(first) + (f" ({rest}" if rest else "")
+
+
+def _word(name: str) -> str:
+    """What is not listed stays as it is."""
+    return _WORDS.get(name, (name, name))[preferred() == "zh"]
