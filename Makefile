@@ -28,7 +28,7 @@ help:
 	@echo 'make bench   measure this machine against llama.cpp on the same weights'
 	@echo 'make chaos   kill, stop and disconnect 200 times under load; writes docs/reports/chaos.md'
 	@echo 'make soak    64 clients for ten minutes on each engine; writes docs/reports/soak.md'
-	@echo 'make lab     cause every fault for real, score the doctor, write docs/lab; half an hour'
+	@echo 'make lab     cause every fault for real, score the doctor, write docs/lab; under half an hour'
 	@echo 'make web     build the page'
 	@echo 'make docs    build the documentation site; ARGS="--serve 8080" shows it'
 	@echo 'make image   build the container image with docker, podman or buildah'
