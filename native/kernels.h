@@ -58,7 +58,7 @@ struct Kernels {
   // panel: scratch of at least panel_bytes(cols).
   void (*matmul)(const Tensor& w, int begin, int end, const Activations& x, float* out,
                  int64_t stride, bool accumulate, uint8_t* panel);
-  // Dot product of one row of a `lo` plane with tile-of-one activations: sum d * (lo - 7.5) . x
+  // One row of a `lo` plane times tile-of-one activations: sum d * (lo - kLowMean) . x
   float (*dot_lo)(const uint8_t* row, const Activations& x);
   // Quantise n values of one token, from column 32 * first_block on. rest: null, or where what
   // rounding took away goes; may be x.
@@ -128,6 +128,14 @@ static inline Block block_of(Kind kind, const uint8_t* group, int b) {
           pair + layout.bits + i * bit_vectors(kind) * kVector};
 }
 
+// The code of a quad in the three lane vectors of a `hi` block, given one byte of each.
+static inline int high_code(uint8_t a, uint8_t b, uint8_t c, int quad) {
+  if (quad < 6) return (quad < 2 ? a : quad < 4 ? b : c) >> quad % 2 * 3 & 7;
+  return quad == 6 ? a >> 6 | (c >> 4 & 4) : b >> 6 | (c >> 5 & 4);
+}
+
+constexpr float kLowMean = 15.5f;  // of the five bits of a low plane
+
 // value = scale * sum over blocks of  d * (dx * (u . q) + offset * s)  [+ m * s]
 struct Decoding {
   float offset, scale;
@@ -141,7 +149,7 @@ static constexpr Decoding decoding_of(Kind kind) {
     case Kind::q5:
       return {-16.0f, 1.0f};
     case Kind::hi:
-      return {-120.5f / 16.0f, 16.0f};  // the low nibble counts as its mean, 7.5
+      return {(kLowMean - 128.0f) / 32.0f, 32.0f};  // the low bits count as their mean
     default:
       return {0.0f, 1.0f};
   }

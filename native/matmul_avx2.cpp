@@ -57,6 +57,20 @@ struct Source {
   const uint8_t* bits;
   // lane vector halves of nibble vector v: quad v and quad v + 4
   inline void pair(int v, __m256i& first, __m256i& second) const {
+    if constexpr (kind == Kind::hi) {
+      const __m256i three = _mm256_set1_epi8(3), seven = _mm256_set1_epi8(7);
+      const __m256i third = _mm256_set1_epi8(4);
+      const __m256i ab = load(quants + v / 2 * kVector), c = load(quants + 2 * kVector);
+      first = _mm256_and_si256(_mm256_srli_epi16(ab, v % 2 * 3), seven);
+      if (v < 2) {
+        second = _mm256_and_si256(_mm256_srli_epi16(c, v * 3), seven);
+      } else {  // the two bits that quad v left in its vector's other half, and one of the third's
+        const __m256i rest = load(quants + (v - 2) * kVector);
+        second = _mm256_or_si256(_mm256_and_si256(_mm256_srli_epi16(rest, 6), three),
+                                 _mm256_and_si256(_mm256_srli_epi16(c, v + 2), third));
+      }
+      return;
+    }
     const __m256i raw = load(quants + v * kVector);
     first = low_nibbles(raw);
     second = high_nibbles(raw);

@@ -25,6 +25,23 @@ inline void unpack(const uint8_t* quants, const uint8_t* bits, __m512i u[kQuads]
     for (int quad = 0; quad < kQuads; ++quad) u[quad] = load(quants + quad * kVector);
     return;
   }
+  constexpr int kOrAnd = 0xf8;  // A | (B & C)
+  if constexpr (kind == Kind::hi) {
+    const __m512i three = _mm512_set1_epi8(3), seven = _mm512_set1_epi8(7);
+    const __m512i third = _mm512_set1_epi8(4);
+    const __m512i a = load(quants), b = load(quants + kVector), c = load(quants + 2 * kVector);
+    u[0] = _mm512_and_si512(a, seven);
+    u[1] = _mm512_and_si512(_mm512_srli_epi16(a, 3), seven);
+    u[2] = _mm512_and_si512(b, seven);
+    u[3] = _mm512_and_si512(_mm512_srli_epi16(b, 3), seven);
+    u[4] = _mm512_and_si512(c, seven);
+    u[5] = _mm512_and_si512(_mm512_srli_epi16(c, 3), seven);
+    u[6] = _mm512_and_si512(_mm512_srli_epi16(a, 6), three);
+    u[6] = _mm512_ternarylogic_epi64(u[6], _mm512_srli_epi16(c, 4), third, kOrAnd);
+    u[7] = _mm512_and_si512(_mm512_srli_epi16(b, 6), three);
+    u[7] = _mm512_ternarylogic_epi64(u[7], _mm512_srli_epi16(c, 5), third, kOrAnd);
+    return;
+  }
   const __m512i low = _mm512_set1_epi8(15);
   QWELL_UNROLL
   for (int v = 0; v < 4; ++v) {
@@ -32,7 +49,6 @@ inline void unpack(const uint8_t* quants, const uint8_t* bits, __m512i u[kQuads]
     u[v] = _mm512_and_si512(pair, low);
     u[v + 4] = _mm512_and_si512(_mm512_srli_epi16(pair, 4), low);
   }
-  constexpr int kOrAnd = 0xf8;                   // A | (B & C)
   for (int i = 0; i < bit_vectors(kind); ++i) {  // bit v of a byte goes to bit 4 + i of quad v
     const __m512i mask = _mm512_set1_epi8(static_cast<char>(16 << i));
     const __m512i b = load(bits + i * kVector);

@@ -34,6 +34,17 @@ inline int8x16_t weights(const Block& block, int quad, int part) {
     const uint8x16_t raw = vld1q_u8(block.quants + quad * kVector + part * 16);
     return vreinterpretq_s8_u8(veorq_u8(raw, vdupq_n_u8(128)));
   }
+  if constexpr (kind == Kind::hi) {
+    const uint8_t* at = block.quants + part * 16;
+    const uint8x16_t own = vld1q_u8(at + (quad < 6 ? quad / 2 : quad - 6) * kVector);
+    if (quad < 6) {
+      const uint8x16_t moved = vshlq_u8(own, vdupq_n_s8(static_cast<int8_t>(-3 * (quad % 2))));
+      return vreinterpretq_s8_u8(vandq_u8(moved, vdupq_n_u8(7)));
+    }
+    const uint8x16_t third =
+        vshlq_u8(vld1q_u8(at + 2 * kVector), vdupq_n_s8(static_cast<int8_t>(2 - quad)));
+    return vreinterpretq_s8_u8(vorrq_u8(vshrq_n_u8(own, 6), vandq_u8(third, vdupq_n_u8(4))));
+  }
   const uint8x16_t raw = vld1q_u8(block.quants + quad % 4 * kVector + part * 16);
   uint8x16_t u = quad < 4 ? vandq_u8(raw, vdupq_n_u8(15)) : vshrq_n_u8(raw, 4);
   for (int i = 0; i < bit_vectors(kind); ++i) {
@@ -145,18 +156,28 @@ void matmul(const Tensor& w, int begin, int end, const Activations& x, float* ou
   }
 }
 
+// Bits 0..15 as 16 in bytes 0..15.
+inline uint8x16_t fifth_bits(const uint8_t* bits) {
+  const uint8x16_t spread = vcombine_u8(vdup_n_u8(bits[0]), vdup_n_u8(bits[1]));
+  const uint8x16_t bit_of = vreinterpretq_u8_u64(vdupq_n_u64(0x8040201008040201));
+  return vandq_u8(vtstq_u8(spread, bit_of), vdupq_n_u8(16));
+}
+
 float dot_lo(const uint8_t* row, const Activations& x) {
   const int n_blocks = x.cols / kBlock;
-  const auto* d = reinterpret_cast<const uint16_t*>(row + x.cols / 2);
+  const uint8_t* bits = row + x.cols / 2;
+  const auto* d = reinterpret_cast<const uint16_t*>(row + low_scales(x.cols));
   float sum = 0;
   for (int b = 0; b < n_blocks; ++b) {
     const uint8x16_t pair = vld1q_u8(row + b * 16);
-    const int8x16_t low = vreinterpretq_s8_u8(vandq_u8(pair, vdupq_n_u8(15)));
-    const int8x16_t high = vreinterpretq_s8_u8(vshrq_n_u8(pair, 4));
+    const int8x16_t low =
+        vreinterpretq_s8_u8(vorrq_u8(vandq_u8(pair, vdupq_n_u8(15)), fifth_bits(bits + b * 4)));
+    const int8x16_t high =
+        vreinterpretq_s8_u8(vorrq_u8(vshrq_n_u8(pair, 4), fifth_bits(bits + b * 4 + 2)));
     int32x4_t dot = vdotq_s32(vdupq_n_s32(0), low, vld1q_s8(x.q + b * kBlock));
     dot = vdotq_s32(dot, high, vld1q_s8(x.q + b * kBlock + 16));
     const float scale = half_to_float(d[b]);
-    sum += scale * (x.d[b] * static_cast<float>(vaddvq_s32(dot)) - 7.5f * x.s[b]);
+    sum += scale * (x.d[b] * static_cast<float>(vaddvq_s32(dot)) - kLowMean * x.s[b]);
   }
   return sum;
 }

@@ -8,6 +8,9 @@ namespace {
 // The unsigned integer of one weight of a block.
 int quant_at(Kind kind, const uint8_t* quants, const uint8_t* bits, int quad, int lane) {
   if (kind == Kind::q8) return quants[quad * kVector + lane];
+  if (kind == Kind::hi) {
+    return high_code(quants[lane], quants[kVector + lane], quants[2 * kVector + lane], quad);
+  }
   const uint8_t pair = quants[quad % 4 * kVector + lane];
   const int nibble = quad < 4 ? pair & 15 : pair >> 4;
   const int fifth = bit_vectors(kind) > 0 ? bits[lane] >> quad & 1 : 0;
@@ -62,15 +65,18 @@ void matmul(const Tensor& w, int begin, int end, const Activations& x, float* ou
 
 float dot_lo(const uint8_t* row, const Activations& x) {
   const int n_blocks = x.cols / kBlock;
-  const auto* d = reinterpret_cast<const uint16_t*>(row + x.cols / 2);
+  const uint8_t* fifths = row + x.cols / 2;
+  const auto* d = reinterpret_cast<const uint16_t*>(row + low_scales(x.cols));
   float sum = 0;
   for (int block = 0; block < n_blocks; ++block) {
     int dot = 0;
-    for (int i = 0; i < kBlock / 2; ++i) {
-      const uint8_t pair = row[block * 16 + i];
-      dot += (pair & 15) * x.q[block * kBlock + i] + (pair >> 4) * x.q[block * kBlock + i + 16];
+    for (int i = 0; i < kBlock; ++i) {
+      const uint8_t pair = row[block * 16 + i % 16];
+      const int fifth = fifths[(block * kBlock + i) / 8] >> i % 8 & 1;
+      dot += ((i < 16 ? pair & 15 : pair >> 4) | fifth << 4) * x.q[block * kBlock + i];
     }
-    sum += half_to_float(d[block]) * (x.d[block] * static_cast<float>(dot) - 7.5f * x.s[block]);
+    const float products = x.d[block] * static_cast<float>(dot);
+    sum += half_to_float(d[block]) * (products - kLowMean * x.s[block]);
   }
   return sum;
 }

@@ -19,7 +19,8 @@ constexpr int kStride = 64;       // logits that are looked at together for one 
 constexpr size_t kFetched = size_t{256} << 10;  // at most, into a cache of 512 KB or more
 constexpr int kBeginning = 3 << 10;  // of a stream, before kernels fetch ahead for themselves
 constexpr size_t kRowsAhead = 6;     // of the low plane
-constexpr float kMargin = 12.0f;  // e^-12: what lies further below the best is never sampled
+// What lies this far below the best is never sampled, so its low bits may count as their mean.
+constexpr float kMargin = 13.0f, kPreciseMargin = 15.0f;
 
 int row_width(const Config& c) { return (c.n_head + 2 * c.n_kv_head) * c.head_dim; }
 
@@ -265,22 +266,22 @@ Rounded Model::quantized(const float* x, int cols, int thread) {
   return prepare(cols, thread, [&](int row) { return x + times(row, cols); });
 }
 
-// x = d * (16 * high + low - 128), and the angles of the row's position
+// x = d * (32 * high + low - 128), and the angles of the row's position
 void Model::embed(int row) {
-  const int cols = config_.n_embd, blocks = cols / kBlock;
+  const int cols = config_.n_embd;
   const int token = rows_.tokens[row];
   const uint8_t* group = embd_hi_.group(token / kLanes);
-  const uint8_t* low = embd_lo_.data + times(token, cols / 2 + blocks * 2);
-  const auto* d = reinterpret_cast<const uint16_t*>(low + cols / 2);
+  const uint8_t* low = embd_lo_.data + times(token, low_row(cols));
+  const uint8_t* fifths = low + cols / 2;
+  const auto* d = reinterpret_cast<const uint16_t*>(low + low_scales(cols));
   for (int i = 0; i < cols; ++i) {
     const int block = i / kBlock, at = i % kBlock, quad = at / 4;
-    const uint8_t pair =
-        block_of(Kind::hi, group, block).quants[quad % 4 * kVector + token % kLanes * 4 + at % 4];
-    const int h = quad < 4 ? pair & 15 : pair >> 4;
+    const uint8_t* lane = block_of(Kind::hi, group, block).quants + token % kLanes * 4 + at % 4;
+    const int h = high_code(lane[0], lane[kVector], lane[2 * kVector], quad);
     const uint8_t both = low[block * 16 + at % 16];
-    const int l = at < 16 ? both & 15 : both >> 4;
+    const int l = (at < 16 ? both & 15 : both >> 4) | (fifths[i / 8] >> i % 8 & 1) << 4;
     x_[times(row, cols) + static_cast<size_t>(i)] =
-        half_to_float(d[block]) * static_cast<float>(16 * h + l - 128);
+        half_to_float(d[block]) * static_cast<float>(32 * h + l - 128);
   }
   const int half = config_.head_dim / 2;
   float* angles = &angles_[times(row, config_.head_dim)];
@@ -483,18 +484,19 @@ void Model::head_pass(int thread) {
 
   const int per_thread = (c.n_vocab + team_.size() - 1) / team_.size();
   const int begin = thread * per_thread, end = std::min(begin + per_thread, c.n_vocab);
+  const float margin = precise_ ? kPreciseMargin : kMargin;
   for (int i = 0; i < n; ++i) {
     float peak = -INFINITY;
     for (int t = 0; t < team_.size(); ++t)
       peak = std::max(peak, peaks_[times(t, n) + static_cast<size_t>(i)]);
-    rescore(i, begin, end, exact_ ? -INFINITY : peak - kMargin, scratch);
+    rescore(i, begin, end, exact_ ? -INFINITY : peak - margin, scratch);
   }
   end_phase(Phase::head, thread, {});
 }
 
 // Candidates are scattered over the low plane, so their rows are fetched some ahead of their turn.
 void Model::rescore(int output, int begin, int end, float threshold, Scratch& scratch) {
-  const int cols = config_.n_embd, bytes = cols / 2 + cols / kBlock * 2;
+  const int cols = config_.n_embd, bytes = low_row(cols);
   float* row = logits_ + times(output, config_.n_vocab_padded);
   std::vector<int>& tokens = scratch.candidates;
   tokens.clear();

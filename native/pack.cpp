@@ -17,7 +17,7 @@
 namespace qwell {
 namespace {
 
-constexpr uint32_t kVersion = 3;
+constexpr uint32_t kVersion = 4;
 constexpr size_t kHeader = 192;
 constexpr size_t kEntry = 96;
 constexpr size_t kAlign = 4096;
@@ -45,7 +45,7 @@ size_t tensor_bytes(Kind kind, uint64_t rows, uint64_t cols) {
   if (rows == 0 || cols == 0 || rows > kMost || cols > kMost) return 0;
   if (kind == Kind::f32) return rows * cols * 4;
   if (cols % kBlock != 0 || rows % kLanes != 0) return 0;
-  if (kind == Kind::lo) return rows * (cols / 2 + cols / kBlock * 2);
+  if (kind == Kind::lo) return rows * static_cast<uint64_t>(low_row(static_cast<int>(cols)));
   if (cols % (kPair * kBlock) != 0) return 0;
   const auto bytes = static_cast<uint64_t>(pair_layout(kind).bytes);
   return rows / kLanes * (cols / (kPair * kBlock)) * bytes;

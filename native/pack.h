@@ -29,7 +29,9 @@ struct Config {
 struct PairLayout {
   int minima, quants, bits, bytes;
 };
-constexpr int quant_bytes(Kind kind) { return kVector * (kind == Kind::q8 ? 8 : 4); }
+constexpr int quant_bytes(Kind kind) {
+  return kVector * (kind == Kind::q8 ? 8 : kind == Kind::hi ? 3 : 4);
+}
 constexpr int bit_vectors(Kind kind) { return kind == Kind::q5 ? 1 : kind == Kind::q6 ? 2 : 0; }
 constexpr PairLayout pair_layout(Kind kind) {
   const int minima = kPair * kLanes * 2;
@@ -37,6 +39,10 @@ constexpr PairLayout pair_layout(Kind kind) {
   const int bits = quants + kPair * quant_bytes(kind);
   return {minima, quants, bits, bits + kPair * bit_vectors(kind) * kVector};
 }
+
+// A row of a low plane: nibbles, fifth bits, scales.
+constexpr int low_scales(int cols) { return cols / 2 + cols / 8; }
+constexpr int low_row(int cols) { return low_scales(cols) + cols / kBlock * 2; }
 
 struct Tensor {
   Kind kind = Kind::f32;

@@ -38,10 +38,10 @@ inline std::vector<uint8_t> random_tensor(Random& random, Kind kind, int rows, i
       std::memcpy(&data[i], &value, 4);
     }
   } else if (kind == Kind::lo) {
-    const size_t row = static_cast<size_t>(cols) / 2 + static_cast<size_t>(cols / kBlock) * 2;
+    const auto row = static_cast<size_t>(low_row(cols));
     for (size_t r = 0; r < static_cast<size_t>(rows); ++r) {
       for (size_t b = 0; b < static_cast<size_t>(cols / kBlock); ++b) {
-        put(r * row + static_cast<size_t>(cols) / 2 + 2 * b, scale() / 16);
+        put(r * row + static_cast<size_t>(low_scales(cols)) + 2 * b, scale() / 16);
       }
     }
   } else {
@@ -70,7 +70,7 @@ class PackWriter {
     for (const auto& entry : entries_) size += round_up(entry.data.size());
     std::vector<uint8_t> file(size);
     std::memcpy(&file[0], "QWELLPK1", 8);
-    put<uint32_t>(file, 8, 3);
+    put<uint32_t>(file, 8, 4);
     put<uint32_t>(file, 12, static_cast<uint32_t>(entries_.size()));
     put<uint64_t>(file, 16, size);
     const int fields[] = {config_.n_vocab,       config_.n_embd,      config_.n_layer,

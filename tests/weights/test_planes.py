@@ -23,7 +23,7 @@ def test_decode_undoes_encode(kind: Kind) -> None:
     u, d, m = random_codes(kind)
     raw = encode(kind, u, d, m)
     assert raw.size == tensor_bytes(kind, ROWS, COLS)
-    stored = {Kind.HI: u & 0xF0, Kind.LO: u & 0x0F}.get(kind, u)
+    stored = {Kind.HI: u & 0xE0, Kind.LO: u & 0x1F}.get(kind, u)
     u2, d2, m2 = decode(kind, raw, ROWS, COLS)
     np.testing.assert_array_equal(u2, stored)
     np.testing.assert_array_equal(d2, d)
@@ -35,6 +35,13 @@ def test_decode_undoes_encode(kind: Kind) -> None:
 def lane(v: int, row: int, j: int) -> int:
     """Byte of row and column j of a quad in lane vector v."""
     return 64 * v + 4 * row + j
+
+
+def high_code(vectors: list[np.uint8], quad: int) -> int:
+    """Two quads in six bits of a vector; the last two quads in the two bits left of each."""
+    if quad < 6:
+        return int(vectors[quad // 2]) >> 3 * (quad % 2) & 7
+    return int(vectors[quad - 6]) >> 6 | (int(vectors[2]) >> quad & 1) << 2
 
 
 @pytest.mark.parametrize("kind", [Kind.Q8, Kind.Q6, Kind.Q5, Kind.Q4, Kind.HI])
@@ -53,10 +60,12 @@ def test_every_weight_lies_where_the_document_says(kind: Kind) -> None:
         if kind is Kind.Q8:
             assert pair[body + 512 * block + lane(quad, r, j)] == u[row, col]
             continue
+        if kind is Kind.HI:
+            vectors = [pair[body + 192 * block + lane(v, r, j)] for v in range(3)]
+            assert high_code(vectors, quad) == u[row, col] >> 5
+            continue
         byte = pair[body + 256 * block + lane(quad % 4, r, j)]
-        nibble = byte >> 4 if quad >= 4 else byte & 15
-        high = (u[row, col] >> 4) if kind is Kind.HI else u[row, col] & 15
-        assert nibble == high
+        assert (byte >> 4 if quad >= 4 else byte & 15) == u[row, col] & 15
         n_bits = {Kind.Q6: 2, Kind.Q5: 1}.get(kind, 0)
         for i in range(n_bits):
             bits = pair[body + 512 + 64 * (n_bits * block + i) + 4 * r + j]
@@ -67,7 +76,8 @@ def test_low_plane_is_row_major() -> None:
     u, d, _ = random_codes(Kind.LO)
     rows = encode(Kind.LO, u, d).reshape(ROWS, -1)
     assert rows[5, 16 * 2 + 3] == (u[5, 64 + 3] & 15) | (u[5, 64 + 19] & 15) << 4
-    np.testing.assert_array_equal(rows[:, COLS // 2 :].copy().view(np.float16), d)
+    assert rows[5, COLS // 2 + 70 // 8] >> 70 % 8 & 1 == u[5, 70] >> 4 & 1
+    np.testing.assert_array_equal(rows[:, COLS * 5 // 8 :].copy().view(np.float16), d)
 
 
 @pytest.mark.parametrize("kind", [Kind.Q8, Kind.Q6, Kind.Q5, Kind.Q4, Kind.HI])

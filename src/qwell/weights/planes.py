@@ -33,7 +33,7 @@ _VECTORS = {
     Kind.Q6: 6,
     Kind.Q5: 5,
     Kind.Q4: 4,
-    Kind.HI: 4,
+    Kind.HI: 3,
 }  # lane vectors of 64 bytes a block
 
 
@@ -49,7 +49,7 @@ def tensor_bytes(kind: Kind, rows: int, cols: int) -> int:
     if kind is Kind.F32:
         return rows * cols * 4
     if kind is Kind.LO:
-        return rows * (cols // 2 + cols // COLS * 2)
+        return rows * (cols // 2 + cols // 8 + cols // COLS * 2)
     assert cols % (PAIR * COLS) == 0, cols
     scales = ROWS * 2 * (2 if kind is Kind.Q4 else 1)
     return rows // ROWS * (cols // COLS) * (scales + _VECTORS[kind] * 64)
@@ -71,7 +71,7 @@ def encode(kind: Kind, u: U8, d: F16, m: F16 | None = None) -> U8:
     if kind is Kind.Q8:
         parts.append(lanes)
     elif kind is Kind.HI:
-        parts.append(_join_nibbles(lanes >> np.uint8(4)))
+        parts.append(_join_three_bits(lanes >> np.uint8(5)))
     elif kind is Kind.Q4:
         parts.append(_join_nibbles(lanes))
     else:
@@ -82,7 +82,7 @@ def encode(kind: Kind, u: U8, d: F16, m: F16 | None = None) -> U8:
 
 
 def decode(kind: Kind, raw: U8, rows: int, cols: int) -> tuple[U8, F16, F16 | None]:
-    """Inverse of encode; for HI and LO only the four stored bits of u are set."""
+    """Inverse of encode; for HI and LO only the three or five stored bits of u are set."""
     if kind is Kind.LO:
         return _decode_lo(raw, rows, cols)
     pairs = raw.reshape(rows // ROWS, cols // (PAIR * COLS), -1)
@@ -95,13 +95,14 @@ def decode(kind: Kind, raw: U8, rows: int, cols: int) -> tuple[U8, F16, F16 | No
     n_blocks = cols // COLS
     if kind is Kind.Q8:
         return _from_lanes(body.reshape(-1, n_blocks, 8, 64)), d, m
+    if kind is Kind.HI:
+        high = _split_three_bits(body.reshape(-1, n_blocks, 3, 64))
+        return _from_lanes(high << np.uint8(5)), d, m
     nibbles = body[:, :, : PAIR * 256].reshape(-1, n_blocks, 4, 64)
     lanes = np.concatenate([nibbles & 15, nibbles >> 4], axis=2)
-    if kind is Kind.HI:
-        lanes <<= 4
-    if high := _HIGH_BITS.get(kind):
-        planes = body[:, :, PAIR * 256 :].reshape(-1, n_blocks, len(high), 1, 64)
-        for i, bit in enumerate(high):
+    if high_bits := _HIGH_BITS.get(kind):
+        planes = body[:, :, PAIR * 256 :].reshape(-1, n_blocks, len(high_bits), 1, 64)
+        for i, bit in enumerate(high_bits):
             quads = np.arange(8, dtype=np.uint8)[None, None, :, None]
             lanes |= ((planes[:, :, i] >> quads) & 1) << bit
     return _from_lanes(lanes), d, m
@@ -136,6 +137,23 @@ def _join_nibbles(lanes: U8) -> U8:
     return joined
 
 
+def _join_three_bits(lanes: U8) -> U8:
+    """Three lane vectors: quads 0 to 5 in their lower six bits, 6 and 7 in what is left."""
+    quad = lanes.transpose(2, 0, 1, 3)
+    left = (quad[6] & 3, quad[7] & 3, (quad[6] >> 2) | (quad[7] >> 2 << np.uint8(1)))
+    vectors = [
+        quad[2 * v] | (quad[2 * v + 1] << np.uint8(3)) | (left[v] << np.uint8(6)) for v in range(3)
+    ]
+    return np.stack(vectors, axis=2)
+
+
+def _split_three_bits(vectors: U8) -> U8:
+    a, b, c = vectors.transpose(2, 0, 1, 3)
+    quads = [code & 7 for vector in (a, b, c) for code in (vector, vector >> np.uint8(3))]
+    quads += [(a >> 6) | (c >> np.uint8(4) & 4), (b >> 6) | (c >> np.uint8(5) & 4)]
+    return np.stack(quads, axis=2)
+
+
 def _bits(lanes: U8, bit: int) -> U8:
     """Bit ``quad`` of a byte is bit ``bit`` of that quad's code."""
     bits: NDArray[np.uint8] = np.zeros_like(lanes[:, :, 0])
@@ -160,12 +178,15 @@ def _encode_lo(u: U8, d: F16) -> U8:
     rows, cols = u.shape
     blocks = u.reshape(rows, cols // COLS, COLS)
     nibbles: U8 = (blocks[:, :, :16] & np.uint8(15)) | (blocks[:, :, 16:] << np.uint8(4))
+    fifths = np.packbits(u >> np.uint8(4) & np.uint8(1), axis=1, bitorder="little")
     scales = np.ascontiguousarray(d).view(np.uint8)
-    return np.concatenate([nibbles.reshape(rows, -1), scales], axis=1).reshape(-1)
+    return np.concatenate([nibbles.reshape(rows, -1), fifths, scales], axis=1).reshape(-1)
 
 
 def _decode_lo(raw: U8, rows: int, cols: int) -> tuple[U8, F16, None]:
     by_row = raw.reshape(rows, -1)
     nibbles = by_row[:, : cols // 2].reshape(rows, -1, 16)
     u = np.concatenate([nibbles & 15, nibbles >> 4], axis=2).reshape(rows, cols)
-    return u, np.ascontiguousarray(by_row[:, cols // 2 :]).view(np.float16), None
+    at = cols // 2 + cols // 8
+    u |= np.unpackbits(by_row[:, cols // 2 : at], axis=1, bitorder="little") << np.uint8(4)
+    return u, np.ascontiguousarray(by_row[:, at:]).view(np.float16), None
