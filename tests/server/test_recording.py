@@ -13,7 +13,9 @@ import httpx
 import pytest
 
 from qwell.core import Delta, Done, Notice
+from qwell.errors import QwellError
 from qwell.server import sse
+from qwell.store.journal import Journal
 
 pytestmark = pytest.mark.anyio
 
@@ -281,6 +283,35 @@ async def test_with_a_broken_store_the_answer_comes_and_says_that_it_is_not_save
     assert events[1]["code"] == "database-corrupt"
     assert events[1]["detail"]["saved"] is False
     assert told(worker) == [("user", "one"), ("user", "two")]  # what the client remembers
+
+
+async def test_a_conversation_that_could_not_be_saved_goes_on(
+    api: httpx.AsyncClient, worker: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its browser has it: the server must not call it deleted."""
+    full = QwellError("disk-full", found="0 MB", expected="room", fix="df -h")
+
+    async def refuse(_self: Journal, _turn: Any) -> None:
+        raise full
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Journal, "begin", refuse)
+        await ask(api, question("one"))
+    body = question("two", parent="a1", question="q2", answer="a2")
+    body["messages"] = [
+        {"role": "user", "content": "one"},
+        {"role": "assistant", "content": "first"},
+        *body["messages"],
+    ]
+    events = await ask(api, body)
+    assert (events[1]["code"], events[1]["detail"]["saved"]) == ("disk-full", False)
+    assert told(worker) == [("user", "one"), ("assistant", "first"), ("user", "two")]
+    await ask(api, question("one"))  # room again: the browser brings it
+    assert [it["content"] for it in await stored(api)][:1] == ["one"]
+    gone = await api.post(
+        "/api/chat", json=question("x", parent="nowhere", question="q3", answer="a3")
+    )
+    assert gone.status_code == 404
 
 
 async def test_a_store_that_breaks_meanwhile_is_told_before_the_end(

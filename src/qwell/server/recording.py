@@ -44,6 +44,8 @@ _CALLERS = {
     "conversation-too-long",
 }
 
+_UNKNOWN = {"conversation-unknown", "message-unknown"}
+
 
 async def open_answer(
     streams: Streams,
@@ -68,15 +70,7 @@ async def open_answer(
     if body.conversation is None:
         return streams.open(request, grace_s=grace_s, recorder=offering(None), is_copied=True)
     turn = _turn(body, request_id)
-    recorder: Recording | Unsaved
-    try:
-        store = await keeper.get()
-        turn, request = await _with_history(store, body, turn, request)
-        recorder = Recording(await store.journal.begin(turn))
-    except QwellError as error:
-        if error.fault in _CALLERS:
-            raise
-        recorder = Unsaved(error)
+    recorder, request = await _begin(keeper, body, turn, request)
     try:
         recorded = offering(_Continued(_begun(body), recorder))
         return streams.open(
@@ -85,6 +79,27 @@ async def open_answer(
     except QwellError as refused:
         await recorder.refuse(refused)
         raise
+
+
+async def _begin(
+    keeper: StoreKeeper, body: ChatIn, turn: Turn, request: Request
+) -> tuple[Recording | Unsaved, Request]:
+    """What keeps the answer, and the request with its history: the client's if nothing is kept."""
+    name = turn.conversation
+    try:
+        store = await keeper.get()
+        turn, request = await _with_history(store, body, turn, request)
+        recorder = Recording(await store.journal.begin(turn))
+    except QwellError as error:
+        if error.fault not in _CALLERS:
+            keeper.miss(name, error)
+            return Unsaved(error), request
+        missed = keeper.missed.get(name)
+        if missed is None or error.fault not in _UNKNOWN:
+            raise
+        return Unsaved(missed), request
+    keeper.missed.pop(name, None)
+    return recorder, request
 
 
 async def find_answer(

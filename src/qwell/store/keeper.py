@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 PATIENCE_S = 5.0  # how long somebody waits for a store that is still being opened
 RETRY_S = 10.0  # how long a refusal is believed before the next attempt
+MOST_MISSED = 1000
 LOOK_S = 1.0  # what does not answer by then may be busy: that is no loss
 
 log = logging.getLogger("qwell.store")
@@ -37,6 +38,14 @@ class StoreKeeper:
         self._opening: asyncio.Task[Store] | None = None
         self._tried_at = 0.0
         self._lost: QwellError | None = None
+        # conversations that could not be saved, and why: their clients may go on with them
+        self.missed: dict[str, QwellError] = {}
+
+    def miss(self, conversation: str, error: QwellError) -> None:
+        """Of MOST_MISSED conversations only: those before are forgotten."""
+        self.missed[conversation] = error
+        if len(self.missed) > MOST_MISSED:
+            del self.missed[next(iter(self.missed))]
 
     def start(self) -> None:
         """Begin opening; returns at once."""
