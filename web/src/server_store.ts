@@ -5,7 +5,7 @@
 
 import { ask } from "./ask";
 import { isPlain, toSettings, type AnswerSettings } from "./settings";
-import type { Answer, Conversation, Ending, Progress, Summary, Turn } from "./state";
+import { lasting, type Answer, type Conversation, type Ending, type Progress, type Summary, type Turn } from "./state";
 import type { Failure, Notice, Timings, Usage } from "./stream/events";
 
 export type Outcome = "added" | "merged" | "unchanged" | "deleted" | "refused";
@@ -208,7 +208,8 @@ function toTree(it: Conversation): object {
 
 const PAGE_CLOSED = { state: "interrupted", end: { type: "done", reason: "interrupted" } };
 
-function endOf({ progress, notices }: Answer): object {
+function endOf({ progress, notices: told }: Answer): object {
+  const notices = lasting(told);
   switch (progress.name) {
     case "failed":
       return { notices, state: "failed", end: { type: "error", ...progress.failure } };

@@ -95,7 +95,9 @@ export function reduce(state: State, action: Action): State {
       return {
         ...state,
         conversations: state.conversations.map((it) =>
-          it.isUnsaved && action.ids.includes(it.id) ? { ...it, isUnsaved: false } : it,
+          it.isUnsaved && action.ids.includes(it.id)
+            ? { ...it, isUnsaved: false, turns: it.turns.map(nowSaved) }
+            : it,
         ),
       };
     case "opened":
@@ -132,6 +134,15 @@ export function reduce(state: State, action: Action): State {
         ),
       }));
   }
+}
+
+function nowSaved(turn: Turn): Turn {
+  return turn.role === "assistant" ? { ...turn, notices: lasting(turn.notices) } : turn;
+}
+
+/** Without what is no longer so once the answer is saved. */
+export function lasting(notices: readonly Notice[]): readonly Notice[] {
+  return notices.filter(({ detail }) => detail.saved !== false);
 }
 
 /** What an event makes of an answer. A settled answer no longer changes. */

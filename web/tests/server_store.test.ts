@@ -52,10 +52,12 @@ test.each<[object, Progress]>([
   expect(toTurn({ ...RAW, ...raw })).toMatchObject({ progress });
 });
 
+const UNSAVED = [{ code: "disk-full", detail: { saved: false } }];
+
 function chat(id: string, content: string): Conversation {
   const turns: Turn[] = [
     { id: "q", parent: null, role: "user", content },
-    { id: "a", parent: "q", role: "assistant", content: "y", progress: { name: "writing" }, notices: [] },
+    { id: "a", parent: "q", role: "assistant", content: "y", progress: { name: "writing" }, notices: UNSAVED },
   ];
   return { id, title: "t", updatedAt: 1, shown: "a", settings: NO_SETTINGS, turns, isWhole: true, isUnsaved: true };
 }

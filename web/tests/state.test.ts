@@ -178,6 +178,8 @@ test("a list does not touch an answer that is being written, or what is not save
   expect(reduce(unsaved, { type: "listed", summaries: [SUMMARY] }).conversations).toEqual(unsaved.conversations);
   const saved = reduce(unsaved, { type: "saved", ids: ["c"] });
   expect(saved.conversations[0]?.isUnsaved).toBe(false);
+  const answers = saved.conversations[0]?.turns.filter((it) => it.role === "assistant");
+  expect(answers?.map((it) => it.notices)).toEqual([[]]); // it no longer says that it is not saved
 });
 
 test("fetching keeps turns that only this page knows", () => {
