@@ -130,6 +130,8 @@ def test_a_case_is_taken_up_again(
     assert "磁盘" in first.out
     found = CASE.search(first.err)
     assert found
+    assert main(["support", "--case", found[0], "--undo", "--lang", "zh"]) == 1
+    assert "没有可恢复的" in capsys.readouterr().err
     typed(monkeypatch, "1\n")
     assert main(["support", "--case", found[0], "--lang", "zh"]) == 0
     assert "按您说的记为已解决" in capsys.readouterr().out

@@ -18,6 +18,7 @@ from qwell.cli.given_text import given_text
 from qwell.cli.language import Language, preferred, writes_utf8
 from qwell.cli.support_desk import Desk, Event, LocalDesk, ServerDesk
 from qwell.cli.support_view import View, word
+from qwell.errors import QwellError
 
 _FINAL = ("fixed", "no_fault", "handed_over")
 _AGREE = ("y", "yes", "是", "好", "好的", "执行")
@@ -29,6 +30,11 @@ def run(options: argparse.Namespace) -> int:
     desk = _desk(options, language)
     try:
         return _Talk(desk, language, as_json=options.json).run(options)
+    except QwellError as error:
+        if not options.undo or error.fault != "invalid-request-body":
+            raise
+        print(word("no_undo", language, case=options.case or ""), file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print(f"\n{word('case', language, case=desk.case)}" if desk.case else "", file=sys.stderr)
         return 1

@@ -28,6 +28,10 @@ _WORDS: dict[str, tuple[str, str]] = {
         "可以恢复到处理之前：qwell support --case {case} --undo",
         "To take it back: qwell support --case {case} --undo",
     ),
+    "no_undo": (
+        "这次求助还没有解决什么，没有可恢复的：qwell support --case {case}",
+        "Nothing has been fixed yet, to be taken back: qwell support --case {case}",
+    ),
     "watch": ("等着看检查变绿", "Wait and watch the checks"),
     "checked": ("{n} 项检查通过", "{n} checks passed"),
     "case": (
