@@ -24,12 +24,12 @@ from qwell.doctor.wording import is_chinese, is_ordinary, says_it_works, shows_t
 
 CERTAIN = 0.6  # below this probability there is no verdict
 NONE = 2.6  # log-odds of "none of these" before anything was seen, where checks look
-NONE_OF_TEXT, UNKNOWN_OF_TEXT = 2.6, 3.2  # the same where words were weighed, too
-STRANGE = 12.0  # what words that no known fault is told in add to the second (see `_doubt`)
+NONE_OF_TEXT, UNKNOWN_OF_TEXT = 2.6, 3.8  # the same where words were weighed, too
+STRANGE = 16.0  # what words that no known fault is told in add to the second (see `_doubt`)
 HARMLESS_BESIDE = 1.8  # what a message that is known to be harmless adds to it
 WORKS = 3.4  # what it adds when the person says that everything works
 SIGNATURES = 1.4  # share of signatures beside the learned weights, which know their words, too
-ORDINARY = 3.0  # what it adds when it reads like a request to a chat assistant
+ORDINARY = 6.0  # what it adds when it reads like a request to a chat assistant
 SEEN_TOO = 14.0  # what a live check adds to a fault that the text may mean
 SILENT = 0.5  # from this probability of nothing being wrong no fault is named, not even as a guess
 FOLD_FROM, FOLD_MARGIN = 3.4, 2.6  # a cause needs this much, and may be this much weaker

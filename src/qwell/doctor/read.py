@@ -14,6 +14,7 @@ from qwell.doctor.catalogue import NAMED, Catalogue, load
 from qwell.doctor.fault import Fault, Harmless, Signature
 from qwell.doctor.finding import Evidence, Finding, Layer, Status
 from qwell.doctor.line import Line
+from qwell.doctor.read_caller import with_callers
 from qwell.doctor.read_denied import denies, without_denied
 from qwell.doctor.read_lines import TELLING, split_all
 from qwell.doctor.read_listing import with_empty_folders
@@ -92,7 +93,7 @@ def read(text: str, catalogue: Catalogue | None = None) -> Reading:
     read_fully, rest = split_all(text)
     more = lines_with_messages(rest, catalogue, _WORKED)
     lines = sorted([*read_fully, *more], key=lambda line: line.number)
-    lines = list(with_empty_folders(lines))
+    lines = list(with_callers(with_empty_folders(lines)))
     said = "\n".join(line.text for line in lines if line.is_prose)[:LONGEST_PROSE]
     lines = _without_denied(lines, catalogue)
     index = _Index(lines)
