@@ -14,8 +14,8 @@ namespace {
 // Sums must live in registers, so loops over tokens and quads are unrolled whole.
 #define QWELL_UNROLL _Pragma("GCC unroll 16")
 
-constexpr int kAtOnce = 4;  // 2 half groups x 4 tokens of int16 sums stay in registers
-constexpr int kTile = 2 * kAtOnce;
+constexpr int kInRegisters = 4;  // 2 half groups x 4 tokens of int16 sums stay in registers
+constexpr int kTile = 2 * kInRegisters;
 constexpr int kFewTokens = 2;  // up to here unpacking into registers pays
 constexpr int kPanelTokens = kTile + 1;
 constexpr int kAhead = 4;  // pairs of blocks prefetched ahead of the one being read
@@ -222,7 +222,7 @@ struct Sums {
   template <int first>
   inline void add_unpacked(const uint8_t* lanes, const Block& block, const int8_t* q,
                            const float* dx, const float* sx) {
-    constexpr int T = W - first < kAtOnce ? W - first : kAtOnce;
+    constexpr int T = W - first < kInRegisters ? W - first : kInRegisters;
     __m256i dot[2][T];
     dots_panel<kind, T, W>(lanes, q + first * 4, dot[0], dot[1]);
     QWELL_UNROLL
@@ -277,8 +277,8 @@ void packed(const uint8_t* group, int blocks, const Activations& x, int first, f
     } else {
       unpack<kind>(block, lanes);
       sums.template add_unpacked<0>(lanes, block, quads, dx + b * T, sx + b * T);
-      if constexpr (T > kAtOnce) {
-        sums.template add_unpacked<kAtOnce>(lanes, block, quads, dx + b * T, sx + b * T);
+      if constexpr (T > kInRegisters) {
+        sums.template add_unpacked<kInRegisters>(lanes, block, quads, dx + b * T, sx + b * T);
       }
     }
   }
@@ -298,10 +298,11 @@ void unpacked(const uint8_t* group, int blocks, const uint8_t* panel, const Acti
     sums.template add_unpacked<0>(panel + b * kQuads * kVector, block_of(kind, group, b),
                                   q + b * kBlock * T, dx + b * T, sx + b * T);
   }
-  if constexpr (T > kAtOnce) {  // a second walk: what it needs of the first one's is in cache
+  if constexpr (T > kInRegisters) {  // a second walk: what it needs of the first one's is in cache
     for (int b = 0; b < blocks; ++b) {
-      sums.template add_unpacked<kAtOnce>(panel + b * kQuads * kVector, block_of(kind, group, b),
-                                          q + b * kBlock * T, dx + b * T, sx + b * T);
+      sums.template add_unpacked<kInRegisters>(panel + b * kQuads * kVector,
+                                               block_of(kind, group, b), q + b * kBlock * T,
+                                               dx + b * T, sx + b * T);
     }
   }
   sums.store(y, stride, accumulate);
