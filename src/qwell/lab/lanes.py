@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from queue import SimpleQueue
+from threading import Event
 
 from qwell.lab.leftovers import Run
 from qwell.lab.ward import Ward
@@ -45,11 +46,17 @@ class Lanes:
         free: SimpleQueue[Ward] = SimpleQueue()
         for ward in self._wards:
             free.put(ward)
+        is_over = Event()  # after a bug, or Ctrl-C: nothing new begins
 
         def run(task: Task) -> None:
+            if is_over.is_set():
+                return
             ward = free.get()
             try:
                 task(ward)
+            except BaseException:
+                is_over.set()
+                raise
             finally:
                 free.put(ward)
 
@@ -58,9 +65,8 @@ class Lanes:
             try:
                 for future in begun:
                     future.result()
-            except BaseException:
-                pool.shutdown(cancel_futures=True)  # a bug, or Ctrl-C: nothing new begins
-                raise
+            finally:
+                is_over.set()
 
     def close(self) -> None:
         for ward in self._wards:
