@@ -7,11 +7,36 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import APIResponse, Route, expect
+from playwright.sync_api import APIResponse, Page, Route, expect
 
 pytestmark = pytest.mark.browser
 
 COUNTED = " ".join(map(str, range(120)))
+CONVERSATIONS = re.compile(r"/api/conversations(\?|$)")
+
+
+class Held:
+    """The answer to a page's first request of these, kept back until released; later ones pass."""
+
+    def __init__(self, page: Page, address: re.Pattern[str]) -> None:
+        self._page = page
+        self._kept: list[tuple[Route, APIResponse]] = []
+        page.route(address, self._meet)
+
+    def _meet(self, route: Route) -> None:
+        if self._kept:
+            route.continue_()
+        else:
+            self._kept.append((route, route.fetch()))
+
+    def wait(self) -> None:
+        """Until the request was made and answered."""
+        while not self._kept:
+            self._page.wait_for_timeout(10)  # runs the handler
+
+    def release(self) -> None:
+        [(route, answer)] = self._kept
+        route.fulfill(response=answer)
 
 
 def test_a_reload_in_the_middle_goes_on_where_it_was(serve: Any, visit: Any) -> None:
@@ -61,19 +86,13 @@ def test_what_another_tab_tells_while_this_one_looks_is_seen(echo_url: str, visi
     first = visit(echo_url)
     first.ask("from the first")
     first.wait_for_answers(1)
-    held: list[tuple[Route, APIResponse]] = []
     second = first.page.context.new_page()
-    second.route(
-        re.compile(r"/api/conversations(\?|$)"),
-        lambda route: route.continue_() if held else held.append((route, route.fetch())),
-    )
+    held = Held(second, CONVERSATIONS)
     second.goto(first.page.url)
-    while not held:
-        second.wait_for_timeout(10)  # runs the handler
+    held.wait()
     first.ask("and one more")
     first.wait_for_answers(2)
-    [(route, before)] = held
-    route.fulfill(response=before)
+    held.release()
     expect(second.locator(".answer .markdown").last).to_have_text("and one more")
 
 
@@ -81,23 +100,17 @@ def test_what_another_tab_tells_while_turns_are_fetched_is_seen(echo_url: str, v
     first = visit(echo_url)
     first.ask("from the first")
     first.wait_for_answers(1)
-    held: list[tuple[Route, APIResponse]] = []
     second = first.page.context.new_page()
     second.goto(first.page.url)
     expect(second.locator(".answer .markdown")).to_have_text("from the first")
-    second.route(
-        re.compile(r"/messages"),
-        lambda route: route.continue_() if held else held.append((route, route.fetch())),
-    )
+    held = Held(second, re.compile(r"/messages"))
     first.ask("the second question")
     first.wait_for_answers(2)
-    while not held:
-        second.wait_for_timeout(10)  # runs the handler
-    with second.expect_response(re.compile(r"/api/conversations(\?|$)")):
+    held.wait()
+    with second.expect_response(CONVERSATIONS):
         first.ask("and one more")
         first.wait_for_answers(3)
-    [(route, before)] = held
-    route.fulfill(response=before)
+    held.release()
     expect(second.locator(".answer .markdown").last).to_have_text("and one more")
 
 
