@@ -3,7 +3,7 @@
 import { useCallback, useEffect, useRef, useState, type RefObject } from "react";
 
 const NEAR_END_PX = 48;
-const TOUCHES = ["wheel", "touchmove", "pointerdown", "keydown"]; // a scrollbar's, too
+const TOUCHES = ["touchmove", "pointerdown", "keydown"]; // a scrollbar's, too
 const TOUCH_MS = 800; // scrolling glides on after a touch
 
 interface StuckToEnd {
@@ -28,21 +28,29 @@ export function useStuckToEnd(boxRef: RefObject<HTMLElement | null>, count: numb
     const touch = (): void => {
       touchedAt = performance.now();
     };
+    // a wheel says what its reader wants before the view has moved; text that grows in between may not pull it back
+    const turn = (event: WheelEvent): void => {
+      touch();
+      if (event.deltaY < 0 && !event.ctrlKey && element.scrollTop > 0) isStuck.current = false;
+    };
+    const beneath = (): number => element.scrollHeight - element.scrollTop - element.clientHeight;
     const note = (): void => {
-      const below = element.scrollHeight - element.scrollTop - element.clientHeight;
+      const below = beneath();
       // text that shrinks and grows again moves the view, too, and so does what was guessed and is now measured
       const isTouched = performance.now() - touchedAt < TOUCH_MS || element.scrollHeight === height;
       const up = top - element.scrollTop;
       const shrunk = Math.max(0, height - element.scrollHeight);
-      if (below < NEAR_END_PX) isStuck.current = true;
+      if (below < (up > 0 ? 1 : NEAR_END_PX)) isStuck.current = true;
       else if (up > 1 && (isTouched || up > shrunk + element.clientHeight)) isStuck.current = false;
       [top, height] = [element.scrollTop, element.scrollHeight];
       setIsAtEnd(isStuck.current || below < NEAR_END_PX);
     };
     const follow = (): void => {
       if (isStuck.current) element.scrollTop = element.scrollHeight;
+      else setIsAtEnd(beneath() < NEAR_END_PX);
     };
     element.addEventListener("scroll", note, { passive: true });
+    element.addEventListener("wheel", turn, { passive: true });
     for (const event of TOUCHES) element.addEventListener(event, touch, { passive: true });
     const growth = new ResizeObserver(follow);
     const watch = (): void => {
@@ -55,6 +63,7 @@ export function useStuckToEnd(boxRef: RefObject<HTMLElement | null>, count: numb
     watch();
     return () => {
       element.removeEventListener("scroll", note);
+      element.removeEventListener("wheel", turn);
       for (const event of TOUCHES) element.removeEventListener(event, touch);
       growth.disconnect();
       replaced.disconnect();
