@@ -98,16 +98,25 @@ def rebuilt(folder: Path) -> None:
         file.write_text(text.replace(Path(old).name, Path(new).name), encoding="utf-8")
 
 
+def upgrade(served: Path) -> None:
+    """At one stroke, as a server that starts again does: a browser may look at any moment."""
+    shutil.copytree(served.resolve(), served.with_name("new"))
+    rebuilt(served.with_name("new"))
+    served.with_name("link").symlink_to("new")
+    served.with_name("link").replace(served)
+
+
 def test_the_visit_after_an_upgrade_shows_the_new_page(visit: Any, tmp_path: Path) -> None:
-    folder = tmp_path / "page"
-    shutil.copytree(BUNDLE, folder)
-    with files_of(folder) as url:
+    shutil.copytree(BUNDLE, tmp_path / "old")
+    served = tmp_path / "page"
+    served.symlink_to("old")
+    with files_of(served) as url:
         seen = visit(url, service_workers="allow")
         seen.tolerated = "40"  # no API behind it
         ready_worker(seen.page)
         seen.page.reload()  # now the worker serves it
         assert seen.page.title() == "qwell"
-        rebuilt(folder)
+        upgrade(served)
         other = seen.page.context.new_page()
         other.goto(url)
         expect(other).to_have_title("new page")

@@ -31,6 +31,8 @@ class Samples:
     """Rates and times of all rounds."""
 
     decode_tok_s: list[float] = field(default_factory=list)
+    read_gb_s: list[float] = field(default_factory=list)
+    roofline: list[float] = field(default_factory=list)
     prefill_tok_s: list[float] = field(default_factory=list)
     ttft_ms: dict[str, list[float]] = field(default_factory=dict)
     batch: dict[str, list[float]] = field(default_factory=dict)
@@ -38,6 +40,8 @@ class Samples:
     def medians(self) -> dict[str, Any]:
         return {
             "decode_tok_s": median(self.decode_tok_s),
+            "read_gb_s": median(self.read_gb_s),
+            "roofline": median(self.roofline),
             "prefill_tok_s": median(self.prefill_tok_s),
             "ttft_ms": {name: median(times) for name, times in self.ttft_ms.items()},
             "batch": {name: median(rates) for name, rates in self.batch.items()},
@@ -62,13 +66,25 @@ class OwnEngine:
 
     def sample(self, samples: Samples) -> None:
         """One round of everything."""
-        samples.decode_tok_s.append(self.decode(DECODED))
+        self._sample_decode(samples)
         seconds = self._timed(self._long)
         samples.prefill_tok_s.append(PREFILLED / seconds)
         samples.ttft_ms.setdefault("512", []).append(seconds * 1e3)
         samples.ttft_ms.setdefault("26", []).append(self._timed(self._prompt) * 1e3)
         for n in BATCHES:
             samples.batch.setdefault(str(n), []).append(self._together(n))
+
+    def _sample_decode(self, samples: Samples) -> None:
+        """Memory of a shared machine changes within seconds, so it is read before and after."""
+        before = self._read_gb_s()
+        decoded = self.decode(DECODED)
+        bandwidth = (before + self._read_gb_s()) / 2
+        samples.decode_tok_s.append(decoded)
+        samples.read_gb_s.append(bandwidth)
+        samples.roofline.append(decoded * self.model.bytes_per_token / 1e9 / bandwidth)
+
+    def _read_gb_s(self) -> float:
+        return self._native.read_bandwidth(self.model.n_threads) / 1e9
 
     def tokens(self, n: int) -> list[int]:
         """The beginning of the long prompt, n tokens."""
@@ -102,13 +118,11 @@ class OwnEngine:
 
     def facts(self) -> dict[str, Any]:
         """Figures that need no rounds."""
-        bandwidth = self._native.read_bandwidth(self.model.n_threads)
         return {
             "isa": self.model.isa,
             "threads": self.model.n_threads,
             "bytes_per_token": self.model.bytes_per_token,
             "phases_ms": self.phases(),
-            "read_gb_s": bandwidth / 1e9,
             "load_s": self.load_s,
         }
 

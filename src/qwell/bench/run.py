@@ -70,7 +70,6 @@ def run(
         "serving": seen,
         "lookup": lookup_gain(packed.path, engine.text, n_threads),
         "sampling": engine.sampling(),
-        "roofline": figures["decode_tok_s"] * facts["bytes_per_token"] / facts["read_gb_s"] / 1e9,
         "kl": _divergence(engine, source, packed.path),
         "peers": [peer.result() for peer in others],
         "missing": missing,
