@@ -58,6 +58,35 @@ def test_a_complaint_and_a_log_are_told_apart() -> None:
     assert (log.kind, log.faults[0]) == ("log", "disk-full")
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "服务器的对话保存不了，帮我诊断一下",
+        "帮我排查一下，页面怎么这么慢",
+        "Please diagnose why this chat is so slow",
+        "The conversations on the server are not saved, please diagnose",
+        "run a self-test of the server",
+    ],
+)
+def test_a_diagnosis_that_is_asked_for_is_offered(text: str) -> None:
+    offer = complaint(text)
+    assert offer is not None
+    assert offer.kind == "complaint"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "帮我诊断一下为什么咳嗽一直不好",
+        "How do doctors diagnose the flu?",
+        "My car's engine stutters, please diagnose",
+        "Write a page on how to troubleshoot the printer",
+    ],
+)
+def test_a_diagnosis_of_something_else_is_not_ours(text: str) -> None:
+    assert complaint(text) is None
+
+
 @pytest.mark.parametrize("text", ["", " ", "hi", "\n\n", "?" * 10_000, "\x00" * 500])
 def test_nothing_is_made_of_nothing(text: str) -> None:
     assert complaint(text) is None

@@ -26,7 +26,7 @@ _LONGEST_WORDS = 1_500  # characters of a complaint without a log
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """faults: those that the message may be about, likeliest first."""
+    """faults: those that the message may be about, likeliest first; empty if only asked for."""
 
     kind: Literal["complaint", "log"]
     faults: tuple[str, ...]
@@ -40,17 +40,18 @@ def complaint(text: str) -> Offer | None:
     lines = split(text)
     prose = "\n".join(line.text for line in lines if line.is_prose)
     may_be_log = len(lines) > 1 and any(not line.is_prose for line in lines)
-    if not may_be_log and not _is_about_us(prose):
+    is_asked = len(prose) <= _LONGEST_WORDS and _asks_for_diagnosis(prose)
+    if not may_be_log and not is_asked and not _is_about_us(prose):
         return None
     verdict = consult.diagnose_text(text)
     if verdict["verdict"] != "fault":
-        return None
+        return Offer("complaint", ()) if is_asked else None
     faults = tuple(fault["id"] for fault in verdict["faults"])
     first = verdict["faults"][0]
     if may_be_log and _is_cited(first) and not _is_talk(prose):
         return Offer("log", faults)
     is_sure = first["p"] >= _WORDS_NEED and len(prose) <= _LONGEST_WORDS
-    return Offer("complaint", faults) if is_sure and _is_about_us(prose) else None
+    return Offer("complaint", faults) if is_asked or (is_sure and _is_about_us(prose)) else None
 
 
 def _is_cited(fault: Mapping[str, Any]) -> bool:
@@ -58,12 +59,17 @@ def _is_cited(fault: Mapping[str, Any]) -> bool:
 
 
 def _is_about_us(prose: str) -> bool:
+    return _names_us(prose) and not _is_talk(prose)
+
+
+def _asks_for_diagnosis(prose: str) -> bool:
+    """In so many words, also as a request to an assistant."""
+    return _wordings()["asks"].search(prose) is not None and _names_us(prose)
+
+
+def _names_us(prose: str) -> bool:
     wordings = _wordings()
-    return (
-        wordings["ours"].search(prose) is not None
-        and wordings["others"].search(prose) is None
-        and not _is_talk(prose)
-    )
+    return wordings["ours"].search(prose) is not None and wordings["others"].search(prose) is None
 
 
 def _is_talk(prose: str) -> bool:

@@ -38,8 +38,9 @@ def folder() -> Iterator[Path]:
 @pytest.fixture
 def app(program: Any, folder: Path) -> Any:
     """Serves, with nothing in the model's folder."""
-    (folder / "model").mkdir()
-    made = program(f"--model={folder / 'model'}", folder=folder)
+    model, cache = folder / "model", folder / "cache"
+    model.mkdir()
+    made = program(f"--model={model}", f"--cache-dir={cache}", folder=folder)
     made.start("/health")
     return made
 
