@@ -5,9 +5,10 @@ from __future__ import annotations
 import io
 import json
 import re
+import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,10 @@ from qwell.cli import main, support_desk
 from qwell.cli.support_view import View
 from qwell.doctor.checks import CHECKS
 from qwell.doctor.finding import Finding, Status
+from qwell.doctor.treat import Practice
 
 LOG = "INFO: start\nOSError: [Errno 28] No space left on device: '/data/model.part'\n"
+TAKEN = "it will not start: the port is already in use"
 CASE = re.compile(r"[0-9a-f]{16}")
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -38,6 +41,20 @@ def at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("QWELL_PORT", "1")
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture
+def taken_port(at_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The configuration file, whose port somebody else listens on."""
+    monkeypatch.delenv("QWELL_PORT")
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        path = at_home / "home" / "qwell" / "config.toml"
+        path.parent.mkdir(parents=True)
+        path.write_text(f"# mine\nport = {holder.getsockname()[1]}  # of old\n", encoding="utf-8")
+        path.chmod(0o600)
+        yield path
 
 
 @pytest.fixture
@@ -86,28 +103,51 @@ def test_consent_is_asked_for_and_the_fix_is_verified(
     assert "Fixed: the checks pass." in out
 
 
-@pytest.mark.usefixtures("at_home", "dead_worker")
-@pytest.mark.parametrize(("said", "n_back"), [("y", 1), ("", 0)])
-def test_without_a_server_a_fix_can_be_taken_back_at_once(
-    said: str, n_back: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_a_fix_is_taken_back_by_a_later_process(
+    taken_port: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Its way back ends with this process."""
-    from qwell.doctor import clinic
-
-    taken_back: list[str] = []
-
-    def undo(_self: Any, remedy: str) -> bool:
-        taken_back.append(remedy)
-        return True
-
-    monkeypatch.setattr(clinic.LocalClinic, "can_undo", lambda _self, _remedy: True)
-    monkeypatch.setattr(clinic.LocalClinic, "undo", undo)
-    typed(monkeypatch, f"the worker is dead\n\ny\n{said}\n")
+    before = taken_port.read_bytes()
+    typed(monkeypatch, f"{TAKEN}\n\ny\n1\n")
     assert main(["support", "--lang", "en"]) == 0
-    out = capsys.readouterr().out
-    assert "Take it back? [y/N]" in out
-    assert len(taken_back) == n_back
-    assert ("it is as it was before" in out) == bool(n_back)
+    told = re.search(r"To take it back: qwell support --case (\w+) --undo", capsys.readouterr().err)
+    assert told
+    assert taken_port.read_bytes() != before
+    assert taken_port.stat().st_mode & 0o777 == 0o600
+    assert main(["support", "--case", told[1], "--undo", "--lang", "en"]) == 0
+    assert "it is as it was before" in capsys.readouterr().out
+    assert taken_port.read_bytes() == before
+    assert main(["support", "--case", told[1], "--undo", "--lang", "en"]) == 1
+
+
+@pytest.mark.parametrize("how", ["undone", "tried again"])
+def test_a_fix_that_was_cut_off_is_taken_back(
+    how: str, taken_port: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The program ends before it has looked whether the fix helped."""
+    before = taken_port.read_bytes()
+
+    def killed(*_: object) -> None:
+        raise SystemExit(137)
+
+    typed(monkeypatch, f"{TAKEN}\n\ny\n")
+    with monkeypatch.context() as patch:
+        patch.setattr(Practice, "_settle", killed)
+        with pytest.raises(SystemExit):
+            main(["support", "--lang", "en"])
+    assert taken_port.read_bytes() != before
+    (case,) = [path.stem for path in taken_port.parent.glob("support/*.jsonl")]
+    if how == "undone":
+        typed(monkeypatch, "")
+        assert main(["support", "--case", case, "--lang", "en"]) == 1
+        assert f"or take back what was changed: qwell support --case {case} --undo" in (
+            capsys.readouterr().out
+        )
+        assert main(["support", "--case", case, "--undo", "--lang", "en"]) == 0
+    else:
+        typed(monkeypatch, "go on\n\nn\n")
+        assert main(["support", "--case", case, "--lang", "en"]) == 1
+        assert "what it changed was taken back" in capsys.readouterr().out
+    assert taken_port.read_bytes() == before
 
 
 @pytest.mark.usefixtures("at_home")

@@ -15,9 +15,10 @@ from typing import Any
 import pytest
 
 from qwell.config import Settings, load
-from qwell.doctor.actions import ACTIONS, Impossible, NoServer, Undo
+from qwell.doctor.actions import ACTIONS, Impossible, NoServer
 from qwell.doctor.config_file import write_settings
 from qwell.doctor.system import System
+from qwell.doctor.way_back import WayBack
 from qwell.weights.tiny import write_tiny_pack
 
 
@@ -51,7 +52,7 @@ def system(tmp_path: Path) -> System:
     return System(settings, environ=environ)
 
 
-def act(name: str, system: System, hands: Any, **facts: Any) -> Undo:
+def act(name: str, system: System, hands: Any, **facts: Any) -> WayBack:
     return ACTIONS[name](system, hands, facts)
 
 
@@ -69,7 +70,7 @@ def test_threads_are_lowered_to_the_cpus(system: System, hands: Hands, tmp_path:
     undo = act("fit-to-machine", system, hands, threads=8, cpus=2.5)
     assert hands.changes == [{"threads": 2}]
     assert load({}, environ={}, file=tmp_path / "config.toml")[0].threads == 2
-    undo()
+    undo.take(hands)
     assert not (tmp_path / "config.toml").exists()
     assert hands.changes[-1] == {"threads": 8}
 
@@ -94,7 +95,7 @@ def test_a_free_port_is_noted_for_the_next_start(
         undo = act("choose-free-port", system, hands, port=port)
     chosen = load({}, environ={}, file=tmp_path / "config.toml")[0].port
     assert chosen > port
-    undo()
+    undo.take(hands)
     assert not (tmp_path / "config.toml").exists()
 
 
@@ -118,7 +119,7 @@ def test_a_damaged_pack_is_put_aside(system: System, hands: Hands, pack: Path) -
     undo = act("rebuild-pack", system, hands)
     assert not pack.exists()
     assert hands.changes
-    undo()
+    undo.take(hands)
     assert pack.exists()
 
 
@@ -138,7 +139,7 @@ def test_an_unfinished_download_is_put_aside(system: System, hands: Hands) -> No
     part.write_bytes(b"half")
     undo = act("refetch-model", system, hands)
     assert not part.exists()
-    undo()
+    undo.take(hands)
     assert part.read_bytes() == b"half"
 
 
@@ -177,7 +178,7 @@ def test_rights_come_back_and_go_again(system: System, hands: Hands) -> None:
     hidden.chmod(0o000)
     undo = act("repair-permissions", system, hands)
     assert hidden.stat().st_mode & 0o700 == 0o600
-    undo()
+    undo.take(hands)
     assert hidden.stat().st_mode & 0o777 == 0
 
 
@@ -213,7 +214,7 @@ def test_the_newest_whole_backup_takes_the_place(system: System, hands: Hands) -
     database(path.with_name("qwell.db.before-0001.bak"), "saved")
     undo = act("restore-database", system, hands)
     assert word_in(path) == "saved"
-    undo()
+    undo.take(hands)
     assert path.read_bytes() == b"no database" * 99
 
 
@@ -270,7 +271,7 @@ def test_only_a_lock_that_nobody_holds_goes(system: System, hands: Hands) -> Non
             act("remove-stale-lock", system, hands)
     undo = act("remove-stale-lock", system, hands)
     assert not lock.exists()
-    undo()
+    undo.take(hands)
     assert lock.exists()
 
 

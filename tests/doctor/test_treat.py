@@ -17,6 +17,7 @@ from qwell.doctor.finding import Outcome, Registry, failed, passed, skipped
 from qwell.doctor.journal import Journal
 from qwell.doctor.system import System
 from qwell.doctor.treat import Practice, Treatment
+from qwell.doctor.way_back import NOTHING, WayBack
 
 TEXT = Bilingual("字", "text")
 
@@ -56,8 +57,11 @@ def registry(patient: Patient) -> Registry:
 def offered(patient: Patient) -> Iterator[None]:
     """Actions that do what a test needs; gone afterwards."""
 
-    def undo() -> None:
-        patient.undone.append("undo")
+    class Back(WayBack):
+        def take(self, hands: object) -> None:
+            patient.undone.append("undo")
+
+    undo = Back(made=("x",))
 
     def cure(_system: System, _hands: object, _facts: Mapping[str, Any]) -> Any:
         patient.ill = False
@@ -85,7 +89,13 @@ def offered(patient: Patient) -> Iterator[None]:
 
 
 @pytest.fixture
-def treat(registry: Registry, tmp_path: Path) -> Callable[..., Treatment]:
+def kept() -> list[WayBack]:
+    """What takes changes back, as it was told."""
+    return []
+
+
+@pytest.fixture
+def treat(registry: Registry, tmp_path: Path, kept: list[WayBack]) -> Callable[..., Treatment]:
     def run(action: str, safety: Any = "auto", consent: bool = False, **more: Any) -> Treatment:
         practice = Practice(
             look=lambda: System(Settings(data_dir=str(tmp_path))),
@@ -95,6 +105,7 @@ def treat(registry: Registry, tmp_path: Path) -> Callable[..., Treatment]:
             guards=("host.guard",),
             settle_s=0.0,
             rounds=3,
+            keep=kept.append,
         )
         remedy = Remedy("r", safety, TEXT, (), action)
         return practice.treat(fault_with(**more), remedy, consent=consent)
@@ -155,6 +166,16 @@ def test_a_person_must_do_what_is_manual(treat: Any) -> None:
 @pytest.mark.parametrize("verify", [(), ("no.such_check",)])
 def test_no_check_no_treatment(treat: Any, verify: tuple[str, ...]) -> None:
     assert treat("cure", verify=verify).result == "refused"
+
+
+def test_the_way_back_is_kept_before_anybody_looks(treat: Any, kept: list[WayBack]) -> None:
+    assert treat("cure").result == "fixed"
+    assert [back.made for back in kept] == [("x",)]
+
+
+def test_a_way_back_that_was_taken_is_forgotten(treat: Any, kept: list[WayBack]) -> None:
+    assert treat("placebo").result == "undone"
+    assert kept[1:] == [NOTHING]
 
 
 def test_an_unknown_action_is_refused(treat: Any) -> None:

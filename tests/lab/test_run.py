@@ -10,6 +10,7 @@ import pytest
 from qwell.doctor.actions import ACTIONS
 from qwell.doctor.consult import find_fault
 from qwell.doctor.fault import Bilingual, Remedy
+from qwell.doctor.way_back import NOTHING
 from qwell.lab import leftovers, wrong_fixes
 from qwell.lab.case import Case, Effect
 from qwell.lab.patient import Patient
@@ -41,7 +42,7 @@ def test_what_is_not_reached_in_time_counts_as_skipped(
 
 def test_the_empty_fix_is_tried_first_and_once(monkeypatch: pytest.MonkeyPatch) -> None:
     fault = find_fault("disk-full")
-    monkeypatch.setitem(ACTIONS, wrong_fixes.EMPTY, lambda _system, _hands, _facts: lambda: None)
+    monkeypatch.setitem(ACTIONS, wrong_fixes.EMPTY, lambda _system, _hands, _facts: NOTHING)
     names = [remedy.action for remedy in wrong_fixes.wrong_remedies(fault)]
     assert names[0] == wrong_fixes.EMPTY
     assert len(set(names)) == len(names)

@@ -68,9 +68,8 @@ class _Talk:
                 return 2
             if body.get("choice") == "undo":
                 return 0 if self._is_undone else 1
-            if end["state"] == "fixed" and self._wants_it_back():
-                body = {"choice": "undo"}
-                continue
+            if end["state"] == "fixed" and self._can_undo:
+                self._tell("undo_later", case=self._desk.case)
             if end["state"] in _FINAL:
                 return self._leave(end)
             body = self._next(str(end["state"]))
@@ -101,6 +100,9 @@ class _Talk:
             return self._taken_up()
         if options.file:
             return {"text": _text(options.file)}
+        return self._words()
+
+    def _words(self) -> Mapping[str, Any] | None:
         self._tell("what")
         text = _paragraph()
         return {"text": text} if text.strip() else None
@@ -110,6 +112,8 @@ class _Talk:
         end: Event = {}
         for end in self._desk.last_turn():
             self._show(end)
+        if end.get("type") == "error":
+            return self._words()
         state = str(end.get("state", ""))
         return self._next(state) if state and state not in _FINAL else None
 
@@ -152,15 +156,6 @@ class _Talk:
         if said.strip().isdigit() and 0 < int(said) <= len(choices):
             return {"choice": choices[int(said) - 1]["id"]}
         return {"text": said + "\n" + _paragraph() if _looks_pasted(said) else said}
-
-    def _wants_it_back(self) -> bool:
-        """Asked at once where the way back ends with this process; a server keeps it."""
-        if not self._can_undo or self._as_json:
-            return False
-        if not isinstance(self._desk, LocalDesk):
-            self._tell("undo_later", case=self._desk.case)
-            return False
-        return (_line(word("undo", self._language)) or "").strip().lower() in _AGREE
 
     def _leave(self, end: Event) -> int:
         if end["state"] == "handed_over" and not self._as_json:

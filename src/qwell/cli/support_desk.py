@@ -47,7 +47,6 @@ class LocalDesk:
         self._data: Path = look().settings.data_path
         self._folder = CaseFolder(self._data)
         self._language = language
-        self._undos: dict[str, Callable[[], None]] = {}
         self.case = case
         if case:
             self._file()
@@ -62,7 +61,7 @@ class LocalDesk:
         if refused := refusal(file.case, said):
             raise refused
         stop = threading.Event()
-        scene = Scene(file, self._clinic(), show, cancelled=stop)
+        scene = Scene(file, self._clinic(file), show, cancelled=stop)
         try:
             Dialogue(scene).turn(said)
         except KeyboardInterrupt:
@@ -80,13 +79,13 @@ class LocalDesk:
         self.case = file.case.id
         return file
 
-    def _clinic(self) -> Any:
+    def _clinic(self, file: CaseFile) -> Any:
         from qwell.cli.doctor_fix import LocalHands
         from qwell.doctor.clinic import LocalClinic
         from qwell.doctor.journal import Journal
 
         hands = LocalHands(self._look().settings)
-        return LocalClinic(self._look, hands, Journal(self._data), self._undos)
+        return LocalClinic(self._look, hands, Journal(self._data), file)
 
     def last_turn(self) -> list[Event]:
         return of_last_turn(self._file().events)

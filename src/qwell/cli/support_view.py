@@ -23,7 +23,6 @@ _WORDS: dict[str, tuple[str, str]] = {
     "do": ("处理", "What to do"),
     "answer": ("编号，或直接写：", "A number, or words: "),
     "consent": ("执行吗？[y/N] ", "Do it? [y/N] "),
-    "undo": ("要恢复到处理之前吗？[y/N] ", "Take it back? [y/N] "),
     "undo_later": (
         "可以恢复到处理之前：qwell support --case {case} --undo",
         "To take it back: qwell support --case {case} --undo",

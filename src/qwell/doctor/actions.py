@@ -16,13 +16,14 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from qwell.doctor.config_file import config_path, write_settings
+from qwell.doctor.config_file import config_path, put_lines_back, write_settings
 from qwell.doctor.model_files import PARTIAL, header_of, listing, model_place, packs, weight_files
 from qwell.doctor.system import System
+from qwell.doctor.way_back import NOTHING, WayBack
 from qwell.doctor.weight_header import Header
 
-Undo = Callable[[], None]
 Facts = Mapping[str, Any]
+Moved = tuple[str, str]  # from, to
 ASIDE = ".damaged"
 _LOG_BYTES = 64 * 2**20
 
@@ -47,7 +48,7 @@ class NoServer:
             raise Impossible("no server runs: start it with `qwell serve`")
 
 
-Action = Callable[[System, Hands, Facts], Undo]
+Action = Callable[[System, Hands, Facts], WayBack]
 ACTIONS: dict[str, Action] = {}
 
 
@@ -57,22 +58,18 @@ def action(run: Action) -> Action:
     return run
 
 
-def nothing() -> None:
-    """Taking back what leaves nothing to take back."""
-
-
 # ---- the worker
 
 
 @action
-def restart_worker(_system: System, hands: Hands, _facts: Facts) -> Undo:
+def restart_worker(_system: System, hands: Hands, _facts: Facts) -> WayBack:
     """End the worker and start another one."""
     hands.restart_worker({})
-    return nothing
+    return NOTHING
 
 
 @action
-def fit_to_machine(system: System, hands: Hands, facts: Facts) -> Undo:
+def fit_to_machine(system: System, hands: Hands, facts: Facts) -> WayBack:
     """Threads, conversations and context as this machine allows; what was set is lowered."""
     changes: dict[str, Any] = {}
     if "threads" in facts:
@@ -93,40 +90,28 @@ def _fitting_context(facts: Facts) -> int:
     return size
 
 
-def _change_settings(system: System, hands: Hands, changes: dict[str, Any]) -> Undo:
+def _change_settings(system: System, hands: Hands, changes: dict[str, Any]) -> WayBack:
     """In the configuration file and, where a server runs, at once."""
-    path = config_path(system.environ)
-    before = path.read_bytes() if path.is_file() else None
+    path = config_path(system.environ).absolute()
     old = {name: getattr(system.settings, name) for name in changes}
-    write_settings(path, changes)
-
-    def undo() -> None:
-        _put_back(path, before)
-        hands.restart_worker(old)
-
+    lines = write_settings(path, changes)
     try:
         hands.restart_worker(changes)
     except Impossible:
-        _put_back(path, before)
+        put_lines_back(path, lines)
         raise
-    return undo
-
-
-def _put_back(path: Path, content: bytes | None) -> None:
-    if content is None:
-        path.unlink(missing_ok=True)
-    else:
-        path.write_bytes(content)
+    return WayBack(config=str(path), lines=lines, worker=old)
 
 
 @action
-def choose_free_port(system: System, _hands: Hands, facts: Facts) -> Undo:
+def choose_free_port(system: System, _hands: Hands, facts: Facts) -> WayBack:
     """Note the next free port in the configuration file, for the next start."""
     port = int(facts.get("port", system.settings.port))
     free = next((n for n in range(port + 1, port + 100) if _is_free(system.settings.host, n)), 0)
     if not free:
         raise Impossible(f"no free port between {port} and {port + 100}")
-    return _change_settings(system, NoServer(), {"port": free})
+    path = config_path(system.environ).absolute()
+    return WayBack(config=str(path), lines=write_settings(path, {"port": free}))
 
 
 def _is_free(host: str, port: int) -> bool:
@@ -143,7 +128,7 @@ def _is_free(host: str, port: int) -> bool:
 
 
 @action
-def rebuild_pack(system: System, hands: Hands, facts: Facts) -> Undo:
+def rebuild_pack(system: System, hands: Hands, facts: Facts) -> WayBack:
     """Put damaged packs aside; the worker makes new ones from the model."""
     moved = [_aside(path) for path in packs(system) if _is_suspect(system, path, facts)]
     if not moved:
@@ -151,14 +136,15 @@ def rebuild_pack(system: System, hands: Hands, facts: Facts) -> Undo:
     return _made_anew(system, hands, moved)
 
 
-def _made_anew(system: System, hands: Hands, moved: list[tuple[Path, Path]]) -> Undo:
+def _made_anew(system: System, hands: Hands, moved: list[Moved]) -> WayBack:
     """Where nothing new can be had, what was put aside goes back: it may still be of use."""
+    back = WayBack(moved=tuple(moved))
     try:
         hands.restart_worker({"model": system.settings.model})
     except Impossible:
-        _bring_back(moved)
+        back.take(hands)
         raise
-    return lambda: _bring_back(moved)
+    return back
 
 
 def _is_suspect(system: System, path: Path, facts: Facts) -> bool:
@@ -168,7 +154,7 @@ def _is_suspect(system: System, path: Path, facts: Facts) -> bool:
 
 
 @action
-def refetch_model(system: System, hands: Hands, facts: Facts) -> Undo:
+def refetch_model(system: System, hands: Hands, facts: Facts) -> WayBack:
     """Put damaged files of our own cache aside; the worker fetches them again."""
     moved = [_aside(path) for path in _damaged_downloads(system, facts)]
     if not moved:
@@ -194,33 +180,23 @@ def _is_damaged(system: System, path: Path) -> bool:
     return not isinstance(header, Header) or path.stat().st_size < header.bytes_needed
 
 
-def _aside(path: Path) -> tuple[Path, Path]:
+def _aside(path: Path) -> Moved:
     """Rename, so that it can be brought back. Old and new name."""
+    path = path.absolute()
     other = path.with_name(path.name + ASIDE)
     path.replace(other)
-    return path, other
-
-
-def _bring_back(moved: list[tuple[Path, Path]]) -> None:
-    for path, other in moved:
-        if other.exists():
-            other.replace(path)
+    return str(path), str(other)
 
 
 @action
-def repair_permissions(system: System, _hands: Hands, _facts: Facts) -> Undo:
+def repair_permissions(system: System, _hands: Hands, _facts: Facts) -> WayBack:
     """Give the owner back the right to read and write what lies in data and cache folder."""
     folders = (system.settings.data_path, system.settings.cache_path)
     parts = [part for folder in folders if folder.is_dir() for part in _tree(folder)]
     changed = [(part, old) for part in parts if (old := _with_rights(part)) is not None]
     if not changed:
         raise Impossible("nothing of ours lacks rights: somebody else owns it")
-
-    def undo() -> None:
-        for path, mode in reversed(changed):
-            path.chmod(mode)
-
-    return undo
+    return WayBack(modes=tuple((str(path.absolute()), mode) for path, mode in changed))
 
 
 def _tree(folder: Path) -> Iterator[Path]:
@@ -246,7 +222,7 @@ def _with_rights(path: Path) -> int | None:
 
 
 @action
-def rotate_logs(system: System, _hands: Hands, _facts: Facts) -> Undo:
+def rotate_logs(system: System, _hands: Hands, _facts: Facts) -> WayBack:
     """Empty old log files of ours, and remove what was put aside before."""
     freed = 0
     for path in listing(system.settings.data_path / "logs"):
@@ -262,14 +238,14 @@ def rotate_logs(system: System, _hands: Hands, _facts: Facts) -> Undo:
             path.unlink()
     if not freed:
         raise Impossible("no log or leftover of ours takes any room")
-    return nothing
+    return NOTHING
 
 
 _BACKUPS = ("qwell.db.before-*.bak", "qwell-*.db")  # before upgrades, and of `qwell backup`
 
 
 @action
-def restore_database(system: System, _hands: Hands, facts: Facts) -> Undo:
+def restore_database(system: System, _hands: Hands, facts: Facts) -> WayBack:
     """Put the damaged database aside and the newest whole backup in its place.
 
     A whole database stays, unless another version of the program made it; then only a backup
@@ -288,12 +264,7 @@ def restore_database(system: System, _hands: Hands, facts: Facts) -> Undo:
     moved = [_aside(part) for part in (path, *companions) if part.exists()]
     if whole:
         shutil.copy2(whole[-1], path)
-
-    def undo() -> None:
-        path.unlink(missing_ok=True)
-        _bring_back(moved)
-
-    return undo
+    return WayBack(made=(str(path.absolute()),), moved=tuple(moved))
 
 
 def _is_whole(path: Path) -> bool:
@@ -319,24 +290,23 @@ def _told_by(path: Path, query: str) -> str:
 
 
 @action
-def clear_web_cache(_system: System, _hands: Hands, _facts: Facts) -> Undo:
+def clear_web_cache(_system: System, _hands: Hands, _facts: Facts) -> WayBack:
     """The answer to this request tells the browser to forget its copies: see server/doctor.py."""
-    return nothing
+    return NOTHING
 
 
 # ---- with consent
 
 
 @action
-def remove_stale_lock(system: System, _hands: Hands, _facts: Facts) -> Undo:
+def remove_stale_lock(system: System, _hands: Hands, _facts: Facts) -> WayBack:
     """Put lock files aside that no process holds."""
     folders = [system.settings.cache_path / name for name in ("packs", "models")]
     locks = [p for f in folders for p in listing(f) if p.name.endswith(".lock")]
     free = [path for path in locks if not _is_held(system, path)]
     if not free:
         raise Impossible("no lock is there that nobody holds")
-    moved = [_aside(path) for path in free]
-    return lambda: _bring_back(moved)
+    return WayBack(moved=tuple(_aside(path) for path in free))
 
 
 def _is_held(system: System, path: Path) -> bool:
@@ -346,7 +316,7 @@ def _is_held(system: System, path: Path) -> bool:
 
 
 @action
-def stop_old_process(system: System, _hands: Hands, facts: Facts) -> Undo:
+def stop_old_process(system: System, _hands: Hands, facts: Facts) -> WayBack:
     """End a process of ours that was left behind. Never one of anybody else."""
     pid = int(facts.get("pid", 0))
     command = system.process_command(pid)
@@ -355,7 +325,7 @@ def stop_old_process(system: System, _hands: Hands, facts: Facts) -> Undo:
     os.kill(pid, signal.SIGTERM)
     for _ in range(50):
         if not system.is_alive(pid):
-            return nothing
+            return NOTHING
         time.sleep(0.1)
     os.kill(pid, signal.SIGKILL)
-    return nothing
+    return NOTHING

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from qwell.doctor.fault import Bilingual, Language
 from qwell.doctor.finding import Finding, Status
+from qwell.doctor.way_back import WayBack
 
 State = Literal[
     "examining", "asking", "awaiting_consent", "watching", "fixed", "no_fault", "handed_over"
@@ -128,6 +129,13 @@ class Case:
     fault: str = ""
     n_named: int = 0
     verified_by: Verifier = ""
+    ways_back: dict[str, WayBack] = field(default_factory=dict)
+    treating: str = ""
+
+    @property
+    def is_cut_off(self) -> bool:
+        """A remedy was carried out, and the program ended before anybody saw whether it helped."""
+        return self.treating in self.ways_back
 
     @property
     def text(self) -> str:
@@ -196,5 +204,9 @@ class Case:
                 ],
                 "trials": [Trial(**trial) for trial in data["trials"]],
                 "question": Question.from_dict(data["question"]) if data["question"] else None,
+                "ways_back": {
+                    remedy: WayBack.from_dict(back)
+                    for remedy, back in data.get("ways_back", {}).items()
+                },
             }
         )

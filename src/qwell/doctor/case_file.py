@@ -19,6 +19,7 @@ from typing import Any
 
 from qwell.doctor.case import Case
 from qwell.doctor.fault import Language
+from qwell.doctor.way_back import NOTHING, WayBack
 
 FOLDER = "support"
 KEPT = 100
@@ -55,6 +56,16 @@ class CaseFile:
         lines: list[Mapping[str, Any]] = [{"text": text} for text in new]
         self.n_texts += len(new)
         self._append(*lines, {"case": self.case.to_dict()}, durable=True)
+
+    def way_back(self, remedy: str) -> WayBack:
+        return self.case.ways_back.get(remedy, NOTHING)
+
+    def keep_way_back(self, remedy: str, back: WayBack) -> None:
+        """NOTHING: forget it. On the disk at once: this program may end at any moment."""
+        self.case.ways_back.pop(remedy, None)
+        if back != NOTHING:
+            self.case.ways_back[remedy] = back
+        self.settle()
 
     def _append(self, *lines: Mapping[str, Any], durable: bool = False) -> None:
         # a blank line first: the end of the file may be half a line

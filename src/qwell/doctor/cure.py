@@ -109,7 +109,9 @@ class Cure:
         """Carry out the remedy that waits, with the person's consent. True: fixed, turn ended."""
         fault, remedy = self._pending()
         self._scene.say("treating")
+        self._case.treating = remedy.id
         done = self._scene.clinic.treat(fault, remedy)
+        self._case.treating = ""
         can_undo = done.result == "fixed" and self._scene.clinic.can_undo(remedy.id)
         self._scene.event(
             "treated",
@@ -153,9 +155,16 @@ class Cure:
         fault = consult.find_fault(self._case.fault)
         return fault, next(r for r in fault.remedies if r.id == self._case.remedy)
 
+    def undo_cut_off(self) -> None:
+        """Nobody saw whether it helped: it is taken back, and may be tried again."""
+        is_undone = self._scene.clinic.undo(self._case.treating)
+        self._case.treating = ""
+        self._scene.say("cut_off" if is_undone else "cannot_undo")
+
     def undo(self) -> None:
-        """Take back the treatment that fixed it. Ends the turn."""
+        """Take back the treatment that fixed it, or was cut off. Ends the turn."""
         is_undone = self._scene.clinic.undo(self._case.remedy)
+        self._case.treating = ""
         self._scene.say("undone" if is_undone else "cannot_undo")
         if is_undone:
             self._note("undone")

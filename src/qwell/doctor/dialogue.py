@@ -93,14 +93,17 @@ class Dialogue:
 
     def _act(self, said: Said, text: str) -> None:
         state = self._case.state
+        if said.choice == "undo" and (state == "fixed" or self._case.is_cut_off):
+            self._cure.undo()
+            return
+        if self._case.is_cut_off:
+            self._cure.undo_cut_off()
         if self._case.turns > MAX_TURNS or self._case.watches > MAX_WATCHES:
             self._hand_over("limit")
         elif state == "awaiting_consent":
             self._on_remedy(said, text)
         elif state == "watching":
             self._on_outcome(said, text)
-        elif state == "fixed" and said.choice == "undo":
-            self._cure.undo()
         elif state == "fixed":
             self._reopen(said, text)
         else:
@@ -355,13 +358,15 @@ def recover(file: CaseFile) -> None:
     """End a turn that a crash cut off, so that what was sent can be sent again."""
     if not file.is_interrupted:
         return
+    case = file.case
+    undo = f"; or take back what was changed: qwell support --case {case.id} --undo"
     file.add(
         "error",
         {
             "code": "case-interrupted",
             "title": "Case interrupted",
             "cause": "the program ended in the middle of this step",
-            "fix": "send it again",
+            "fix": "send it again" + (undo if case.is_cut_off else ""),
             "request_id": "",
         },
     )
@@ -387,7 +392,7 @@ def choices_now(case: Case) -> tuple[str, ...]:
         case "asking":
             return case.question.choice_ids if case.question else ()
         case "awaiting_consent":
-            return ("decline",)
+            return ("decline", "undo") if case.is_cut_off else ("decline",)
         case "watching":
             return ("watch", *(case.question or ask_outcome()).choice_ids)
         case "fixed":

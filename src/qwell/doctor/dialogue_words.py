@@ -119,6 +119,10 @@ _WORDS: dict[str, Bilingual] = {
         "This file holds the findings, versions and the end of the log, without keys and personal "
         "data: give it to somebody who can help.",
     ),
+    "cut_off": Bilingual(
+        "上次处理到一半程序就结束了：改动已经恢复。",
+        "The program ended in the middle of that step: what it changed was taken back.",
+    ),
     "undone": Bilingual("已恢复到处理之前。", "Taken back: it is as it was before."),
     "cannot_undo": Bilingual("这一步不能再恢复。", "This can no longer be taken back."),
     "waiting": Bilingual("等您做完；我在看着。", "Waiting for you; I keep looking."),

@@ -10,13 +10,14 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from qwell.doctor.actions import ACTIONS, Hands, Impossible, Undo, nothing
+from qwell.doctor.actions import ACTIONS, Hands, Impossible
 from qwell.doctor.fault import Fault, Remedy
 from qwell.doctor.finding import CHECKS, Finding, Registry, Status
 from qwell.doctor.journal import Journal
 from qwell.doctor.observe import observe, select
 from qwell.doctor.preflight import PREFLIGHT
 from qwell.doctor.system import System
+from qwell.doctor.way_back import NOTHING, WayBack
 
 Result = Literal[
     "fixed", "nothing-to-fix", "manual", "needs-consent", "refused", "failed", "undone"
@@ -46,7 +47,7 @@ class Treatment:
         }
 
 
-def forget(_undo: Undo) -> None:
+def forget(_back: WayBack) -> None:
     """For those who take nothing back once it has helped."""
 
 
@@ -56,7 +57,7 @@ class Practice:
 
     look      makes a System that has read nothing yet
     settle_s  between two looks; rounds  how many looks until an action counts as useless
-    keep      given what takes a cure back, when one has helped
+    keep      given what takes a change back as soon as it is made, and NOTHING when that was done
     """
 
     look: Callable[[], System]
@@ -66,7 +67,7 @@ class Practice:
     guards: tuple[str, ...] = PREFLIGHT
     settle_s: float = 1.0
     rounds: int = 30
-    keep: Callable[[Undo], None] = forget
+    keep: Callable[[WayBack], None] = forget
 
     def see(self, names: Iterable[str]) -> list[Finding]:
         """The findings of these checks alone, of those that are declared."""
@@ -107,17 +108,16 @@ class Practice:
         facts = _facts(before)
         self.journal.note("apply", fault.id, remedy.id, evidence=facts)
         try:
-            undo = ACTIONS[remedy.action](self.look(), self.hands, facts)
+            back = ACTIONS[remedy.action](self.look(), self.hands, facts)
         except (Impossible, OSError) as error:
             self.journal.note("failed", fault.id, remedy.id, because=str(error))
             return Treatment(fault.id, remedy.id, "failed", str(error), tuple(before))
+        self.keep(back)
         after, broken = self._settle(fault.verify, _wrong(before), guarded)
         if _is_cured(after, _wrong(before)) and not broken:
             self.journal.note("fixed", fault.id, remedy.id)
-            if undo is not nothing:
-                self.keep(undo)
             return Treatment(fault.id, remedy.id, "fixed", "", tuple(after), facts)
-        return self._take_back(fault, remedy, undo, after, broken)
+        return self._take_back(fault, remedy, back, after, broken)
 
     def _settle(
         self, verify: Iterable[str], wrong: set[str], guarded: set[str]
@@ -134,15 +134,16 @@ class Practice:
         return after, hurt
 
     def _take_back(
-        self, fault: Fault, remedy: Remedy, undo: Undo, after: list[Finding], broken: list[str]
+        self, fault: Fault, remedy: Remedy, back: WayBack, after: list[Finding], broken: list[str]
     ) -> Treatment:
         because = f"now broken: {', '.join(broken)}" if broken else "the fault is still there"
         try:
-            undo()
+            back.take(self.hands)
         except (Impossible, OSError) as error:
             because = f"{because}; and it could not be undone: {error}"
             self.journal.note("failed", fault.id, remedy.id, because=because)
             return Treatment(fault.id, remedy.id, "failed", because, tuple(after))
+        self.keep(NOTHING)
         self.journal.note("undone", fault.id, remedy.id, because=because)
         return Treatment(fault.id, remedy.id, "undone", because, tuple(after))
 

@@ -16,18 +16,19 @@ import sys
 import time
 import zlib
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qwell.config import load
-from qwell.doctor.actions import ACTIONS, Action, Facts, Hands, Impossible, Undo
+from qwell.doctor.actions import ACTIONS, Action, Facts, Hands, Impossible
 from qwell.doctor.checks import CHECKS
 from qwell.doctor.consult import find_fault
 from qwell.doctor.fault import Bilingual, Fault, Remedy
 from qwell.doctor.journal import Journal
 from qwell.doctor.system import System
 from qwell.doctor.treat import Practice
-from qwell.lab.case import in_turn
+from qwell.doctor.way_back import NOTHING, Restarts, WayBack
 
 if TYPE_CHECKING:
     from qwell.lab.case import Case, Effect
@@ -90,7 +91,7 @@ def _turned(names: list[str], fault: str) -> list[str]:
 
 def _try_all(fault: Fault, url: str) -> dict[str, str]:
     settings, _ = load({})
-    ACTIONS[EMPTY] = lambda _system, _hands, _facts: lambda: None
+    ACTIONS[EMPTY] = lambda _system, _hands, _facts: NOTHING
 
     def look() -> System:
         return System(settings, url=url)
@@ -128,16 +129,27 @@ def _in_time(
 def _together(names: list[str]) -> Action:
     """All these actions as one, and taken back in the other order."""
 
-    def carry_out(system: System, hands: Hands, facts: Facts) -> Undo:
-        undos: list[Undo] = []
+    def carry_out(system: System, hands: Hands, facts: Facts) -> WayBack:
+        ways: list[WayBack] = []
         for name in names:
             with contextlib.suppress(Impossible, OSError):
-                undos.append(ACTIONS[name](system, hands, facts))
-        if not undos:
+                ways.append(ACTIONS[name](system, hands, facts))
+        if not ways:
             raise Impossible("none of them applies here")
-        return in_turn(*reversed(undos))
+        return _Ways(ways=tuple(reversed(ways)))
 
     return carry_out
+
+
+@dataclass(frozen=True, slots=True)
+class _Ways(WayBack):
+    """Several, one after the other."""
+
+    ways: tuple[WayBack, ...] = ()
+
+    def take(self, hands: Restarts) -> None:
+        for way in self.ways:
+            way.take(hands)
 
 
 if __name__ == "__main__":

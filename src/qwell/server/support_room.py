@@ -20,7 +20,7 @@ from qwell.core import Failed
 from qwell.doctor import bundle
 from qwell.doctor.case import Case, Said
 from qwell.doctor.case_file import TERMINAL, CaseFile, CaseFolder, Event
-from qwell.doctor.clinic import LocalClinic, Undos
+from qwell.doctor.clinic import LocalClinic, WaysBack
 from qwell.doctor.dialogue import Dialogue, recover, refusal
 from qwell.doctor.fault import Fault, Language, Remedy
 from qwell.doctor.finding import Evidence, Finding, Status
@@ -78,7 +78,6 @@ class SupportRoom:
         self._worker = worker
         self._turns: dict[str, _Turn] = {}
         self._readers: dict[str, _Readers] = {}
-        self._undos: dict[str, Undos] = {}
         self._failures: OrderedDict[str, Failed] = OrderedDict()
         streams.watchers.append(self._note_failure)
 
@@ -117,7 +116,6 @@ class SupportRoom:
         if self.is_running(case_id):
             raise _busy()
         self._folder.forget(case_id)
-        self._undos.pop(case_id, None)
 
     def bundle(self, case_id: str) -> dict[str, Any]:
         """Everything for a helper. Takes a second: it looks at the machine."""
@@ -165,12 +163,11 @@ class SupportRoom:
     def _scene(self, file: CaseFile, cancelled: threading.Event) -> Scene:
         loop = asyncio.get_running_loop()
         readers = self._readers.setdefault(file.case.id, _Readers())
-        undos = self._undos.setdefault(file.case.id, {})
 
         def tell(_event: Event) -> None:
             loop.call_soon_threadsafe(readers.wake)
 
-        clinic = ServerClinic(self._doctor, loop, undos)
+        clinic = ServerClinic(self._doctor, loop, file)
         writer = WorkerWriter(loop, self._worker)
         return Scene(file, clinic, tell, writer, cancelled=cancelled)
 
@@ -246,8 +243,8 @@ class SupportRoom:
 class ServerClinic(LocalClinic):
     """One examination and one treatment at a time in the whole server. Used from a thread."""
 
-    def __init__(self, room: DoctorRoom, loop: asyncio.AbstractEventLoop, undos: Undos) -> None:
-        super().__init__(room.look, room.hands(), room.journal, undos)
+    def __init__(self, room: DoctorRoom, loop: asyncio.AbstractEventLoop, ways: WaysBack) -> None:
+        super().__init__(room.look, room.hands(), room.journal, ways)
         self._room = room
         self._loop = loop
 
