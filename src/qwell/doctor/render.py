@@ -16,10 +16,10 @@ from qwell.doctor.finding import Value
 from qwell.doctor.reasons import reason_in
 
 _PLACEHOLDER = re.compile(
-    r"\{(container|path|port|host|module|library|model|threads|cpus|cores)\}"
+    r"\{(container|path|port|next_port|host|module|library|model|threads|cpus|cores)\}"
 )  # braces of nginx, docker templates and code stay as they are
 _SAFE = re.compile(r"[\w./:@~+\-]{1,200}")
-_KNOWN = {"port": "8000"}
+_KNOWN = {"port": "8000", "next_port": "8001"}
 _INSTALLED_AS = {"qwell._native": "--force-reinstall qwell"}  # by module
 MOST_PROOFS = 4
 _WORDS_OF: dict[str, Bilingual] = {

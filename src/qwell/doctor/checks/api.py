@@ -48,9 +48,15 @@ def port(system: System) -> Outcome:
             "port": number,
             "pid": item.pid,
             "program": item.command or "of another user",
+            "next_port": _next_free(system, number),
         }
         return failed("another program holds the port", "/proc/net/tcp", **facts)
     return passed("/proc/net/tcp", port=number)
+
+
+def _next_free(system: System, number: int) -> int:
+    following = range(number + 1, number + 100)
+    return next((n for n in following if not system.listeners(n)), number + 1)
 
 
 def _is_ours(system: System, command: str) -> bool:
