@@ -103,12 +103,18 @@ def test_consent_is_asked_for_and_the_fix_is_verified(
     assert "Fixed: the checks pass." in out
 
 
+@pytest.mark.parametrize(("then", "code"), [("1\n", 0), ("", 1)])
 def test_a_fix_is_taken_back_by_a_later_process(
-    taken_port: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    then: str,
+    code: int,
+    taken_port: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
+    """Also where nobody has said yet that it works now."""
     before = taken_port.read_bytes()
-    typed(monkeypatch, f"{TAKEN}\n\ny\n1\n")
-    assert main(["support", "--lang", "en"]) == 0
+    typed(monkeypatch, f"{TAKEN}\n\ny\n{then}")
+    assert main(["support", "--lang", "en"]) == code
     told = re.search(r"To take it back: qwell support --case (\w+) --undo", capsys.readouterr().err)
     assert told
     assert taken_port.read_bytes() != before

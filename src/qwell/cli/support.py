@@ -74,6 +74,8 @@ class _Talk:
                 return self._leave(end)
             body = self._next(str(end["state"]))
         self._tell("case", case=self._desk.case)
+        if self._can_undo:
+            self._tell("undo_later", case=self._desk.case)
         return 1
 
     def _turn(self, body: Mapping[str, Any]) -> Event:

@@ -138,6 +138,11 @@ class Case:
         return self.treating in self.ways_back
 
     @property
+    def can_undo(self) -> bool:
+        is_done = self.state in ("fixed", "watching") and self.remedy in self.ways_back
+        return is_done or self.is_cut_off
+
+    @property
     def text(self) -> str:
         """Everything that was said, as one text."""
         return "\n\n".join(self.texts)

@@ -93,7 +93,7 @@ class Dialogue:
 
     def _act(self, said: Said, text: str) -> None:
         state = self._case.state
-        if said.choice == "undo" and (state == "fixed" or self._case.is_cut_off):
+        if said.choice == "undo":
             self._cure.undo()
             return
         if self._case.is_cut_off:
@@ -388,13 +388,14 @@ def refusal(case: Case, said: Said) -> QwellError | None:
 
 def choices_now(case: Case) -> tuple[str, ...]:
     """The choices that may be sent where the case stands."""
+    undo = ("undo",) if case.can_undo else ()
     match case.state:
         case "asking":
             return case.question.choice_ids if case.question else ()
         case "awaiting_consent":
-            return ("decline", "undo") if case.is_cut_off else ("decline",)
+            return ("decline", *undo)
         case "watching":
-            return ("watch", *(case.question or ask_outcome()).choice_ids)
+            return ("watch", *(case.question or ask_outcome()).choice_ids, *undo)
         case "fixed":
             return ("undo",)
         case _:
