@@ -50,12 +50,32 @@ def test_names_may_stand_before_and_after_flags(words: str) -> None:
     assert options.json == "found.json"
 
 
-def test_a_flag_that_is_none_is_refused_with_names_after_it(
-    capsys: pytest.CaptureFixture[str],
+@pytest.mark.parametrize(
+    ("line", "found", "expected"),
+    [
+        ("lab run --jsn found.json disk-full", "unrecognized arguments: --jsn", "--json?"),
+        ("serve --prot 9000", "unrecognized arguments: --prot 9000", "--port?"),
+        ("serv", "argument COMMAND: invalid choice: 'serv'", "serve?"),
+        ("serve --port", "argument --port: expected one argument", "what the help lists"),
+        ("", "the following arguments are required: COMMAND", "what the help lists"),
+    ],
+)
+def test_what_cannot_be_read_is_an_error_as_all_others_are(
+    line: str, found: str, expected: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(SystemExit):
-        build_parser().parse_args(["lab", "run", "--jsn", "found.json", "disk-full"])
-    assert "unrecognized arguments: --jsn" in capsys.readouterr().err
+    assert main(line.split()) == 2
+    err = capsys.readouterr().err
+    assert "config-invalid" in err
+    assert found in err
+    assert expected in err
+    assert "--help`" in err
+
+
+def test_what_cannot_be_read_is_said_in_chinese(qwell: Any) -> None:
+    done = qwell("serve", "--prot", "9000", LANG="zh_CN.UTF-8")
+    assert done.returncode == 2
+    assert "不认识的参数：--prot 9000" in done.stderr
+    assert "是不是想写 --port？" in done.stderr
 
 
 @pytest.mark.parametrize("option", ["--version", "version"])

@@ -25,7 +25,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code: 0 done, 1 what was asked for is not so, 2 an error with found, expected, fix."""
     for stream in (sys.stdout, sys.stderr):
         _let_all_text_through(stream)
-    options = build_parser().parse_args(arguments)
+    try:
+        options = build_parser().parse_args(arguments)
+    except QwellError as error:
+        print(describe(error), file=sys.stderr)
+        return 2
     with speaking(options.lang):
         return _done(options)
 

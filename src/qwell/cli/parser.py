@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import math
+import re
 from collections.abc import Iterable
 from dataclasses import Field, fields
-from typing import Any
+from difflib import get_close_matches
+from typing import Any, NoReturn
 
 import qwell
 from qwell.bench.workload import Workload
@@ -29,7 +31,9 @@ from qwell.cli import (
 )
 from qwell.config import Settings
 from qwell.doctor.finding import LAYERS
+from qwell.errors import QwellError
 
+_ALMOST = 0.7  # of the letters
 _OF_THE_DOCTOR = (
     "host", "port", "model", "engine", "quant", "ctx_size", "parallel", "threads", "data_dir",
     "cache_dir", "api_key", "api_key_file",
@@ -38,7 +42,30 @@ _OF_THE_MODEL = ("model", "engine", "quant", "ctx_size", "threads", "cache_dir",
 
 
 class _Command(argparse.ArgumentParser):
-    """Takes the names of a list also after flags, where argparse takes them only before."""
+    """Takes the names of a list also after flags, where argparse takes them only before.
+
+    What it cannot read is an error as all others are: found, expected, fix.
+    """
+
+    def error(self, message: str) -> NoReturn:
+        raise QwellError(
+            "config-invalid",
+            found=message,
+            expected=self._expected(message),
+            fix=f"see `{self.prog} --help`",
+        )
+
+    def _expected(self, message: str) -> str:
+        """What was probably meant, where something is spelled almost so."""
+        known = [*self._option_string_actions, *self._commands()]
+        for word in re.findall(r"[\w-]+", message.partition("(choose")[0]):
+            if word not in known and (close := get_close_matches(word, known, n=1, cutoff=_ALMOST)):
+                return f"did you mean {close[0]}?"
+        return "what the help lists"
+
+    def _commands(self) -> Iterable[str]:
+        for positional in self._get_positional_actions():
+            yield from positional.choices or ()
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
         found, left = super().parse_known_args(args, namespace)
@@ -47,13 +74,13 @@ class _Command(argparse.ArgumentParser):
                 names = [word for word in left if not word.startswith("-")]
                 setattr(found, positional.dest, [*getattr(found, positional.dest), *names])
                 left = [word for word in left if word.startswith("-")]
+        if left:
+            self.error(f"unrecognized arguments: {' '.join(left)}")
         return found, left
 
 
 def build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="qwell", description="Private streaming chat with Qwen2.5 on CPUs."
-    )
+    parser = _Command(prog="qwell", description="Private streaming chat with Qwen2.5 on CPUs.")
     parser.add_argument("--version", action="version", version=f"qwell {qwell.__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Command)
     _add_serve(commands)
