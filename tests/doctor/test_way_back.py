@@ -25,7 +25,7 @@ class Hands:
 @pytest.fixture
 def changed(tmp_path: Path) -> WayBack:
     """One change of each sort, made."""
-    (tmp_path / "made").touch()
+    (tmp_path / "made").write_text("used since", encoding="utf-8")
     (tmp_path / "lies").write_text("old", encoding="utf-8")
     (tmp_path / "mode").touch(mode=0o600)
     lines = write_settings(tmp_path / "config.toml", {"threads": 2})
@@ -47,7 +47,8 @@ def test_everything_is_taken_back_also_twice(changed: WayBack, tmp_path: Path) -
     hands = Hands()
     for _ in range(2):
         changed.take(hands)
-        assert sorted(path.name for path in tmp_path.iterdir()) == ["mode", "was"]
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["made.undone", "mode", "was"]
+        assert (tmp_path / "made.undone").read_text(encoding="utf-8") == "used since"
         assert (tmp_path / "was").read_text(encoding="utf-8") == "old"
         assert (tmp_path / "mode").stat().st_mode & 0o777 == 0o400
     assert hands.changes == [{"threads": 8}] * 2
@@ -61,3 +62,11 @@ def test_what_somebody_has_set_since_stays(tmp_path: Path) -> None:
     write_settings(path, {"port": 3})
     WayBack(config=str(path), lines=lines).take(Hands())
     assert path.read_text(encoding="utf-8") == "port = 3\nthreads = 8 # all\nctx_size = 512\n"
+
+
+def test_what_took_its_place_stays_where_nothing_is_left_to_bring_back(
+    changed: WayBack, tmp_path: Path
+) -> None:
+    (tmp_path / "lies").unlink()
+    changed.take(Hands())
+    assert (tmp_path / "made").exists()

@@ -261,10 +261,11 @@ def restore_database(system: System, _hands: Hands, facts: Facts) -> WayBack:
     if known and not whole:
         raise Impossible("no backup made by this version of the program is there")
     companions = [path.with_name(path.name + end) for end in ("-wal", "-shm")]
-    moved = [_aside(part) for part in (path, *companions) if part.exists()]
+    parts = (path, *companions)
+    moved = [_aside(part) for part in parts if part.exists()]
     if whole:
         shutil.copy2(whole[-1], path)
-    return WayBack(made=(str(path.absolute()),), moved=tuple(moved))
+    return WayBack(made=tuple(str(part.absolute()) for part in parts), moved=tuple(moved))
 
 
 def _is_whole(path: Path) -> bool:

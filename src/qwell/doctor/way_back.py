@@ -12,6 +12,8 @@ from typing import Any, Protocol, Self
 
 from qwell.doctor.config_file import Lines, put_lines_back
 
+UNDONE = ".undone"
+
 
 class Restarts(Protocol):
     def restart_worker(self, changes: Mapping[str, Any]) -> None: ...
@@ -21,7 +23,7 @@ class Restarts(Protocol):
 class WayBack:
     """Paths are absolute.
 
-    made    files that were not there before
+    made    files that were not there before; put aside, as somebody may have used them since
     moved   where something was, and where it lies now
     modes   a path, and its permission bits before
     config  the configuration file, and `lines` of it: see config_file.py
@@ -49,8 +51,9 @@ class WayBack:
 
     def take(self, hands: Restarts) -> None:
         """Once more does no harm. Raises OSError, and what the hands raise."""
-        for path in self.made:
-            Path(path).unlink(missing_ok=True)
+        if not self.moved or any(Path(lies).exists() for _, lies in self.moved):
+            for path in self.made:
+                _put_aside(Path(path))
         for was, lies in self.moved:
             if Path(lies).exists():
                 Path(lies).replace(was)
@@ -60,6 +63,11 @@ class WayBack:
             put_lines_back(Path(self.config), self.lines)
         if self.worker:
             hands.restart_worker(self.worker)
+
+
+def _put_aside(path: Path) -> None:
+    if path.exists():
+        path.replace(path.with_name(path.name + UNDONE))
 
 
 NOTHING = WayBack()  # of a change that leaves nothing to take back
