@@ -58,8 +58,8 @@ struct Kernels {
   // panel: scratch of at least panel_bytes(cols).
   void (*matmul)(const Tensor& w, int begin, int end, const Activations& x, float* out,
                  int64_t stride, bool accumulate, uint8_t* panel);
-  // One row of a `lo` plane times tile-of-one activations: sum d * (lo - kLowMean) . x
-  float (*dot_lo)(const uint8_t* row, const Activations& x);
+  // One row of a tensor of kind rows times tile-of-one activations.
+  float (*dot_row)(const uint8_t* row, const Activations& x);
   // Quantise n values of one token, from column 32 * first_block on. rest: null, or where what
   // rounding took away goes; may be x.
   void (*quantize)(const float* x, int n, const Activations& to, int token, int first_block,
@@ -128,30 +128,25 @@ static inline Block block_of(Kind kind, const uint8_t* group, int b) {
           pair + layout.bits + i * bit_vectors(kind) * kVector};
 }
 
-// The code of a quad in the three lane vectors of a `hi` block, given one byte of each.
-static inline int high_code(uint8_t a, uint8_t b, uint8_t c, int quad) {
+// The code of a quad in the three lane vectors of a q3 block, given one byte of each.
+static inline int code_of_three_bits(uint8_t a, uint8_t b, uint8_t c, int quad) {
   if (quad < 6) return (quad < 2 ? a : quad < 4 ? b : c) >> quad % 2 * 3 & 7;
   return quad == 6 ? a >> 6 | (c >> 4 & 4) : b >> 6 | (c >> 5 & 4);
 }
 
-constexpr float kLowMean = 15.5f;  // of the five bits of a low plane
-
-// value = scale * sum over blocks of  d * (dx * (u . q) + offset * s)  [+ m * s]
-struct Decoding {
-  float offset, scale;
-};
-static constexpr Decoding decoding_of(Kind kind) {
+// value = sum over blocks of  d * (dx * (u . q) + offset_of(kind) * s)  [+ m * s]
+static constexpr float offset_of(Kind kind) {
   switch (kind) {
     case Kind::q8:
-      return {-128.0f, 1.0f};
+      return -128.0f;
     case Kind::q6:
-      return {-32.0f, 1.0f};
+      return -32.0f;
     case Kind::q5:
-      return {-16.0f, 1.0f};
-    case Kind::hi:
-      return {(kLowMean - 128.0f) / 32.0f, 32.0f};  // the low bits count as their mean
+      return -16.0f;
+    case Kind::q3:
+      return -3.5f;  // between two codes: what is near zero rounds to either side
     default:
-      return {0.0f, 1.0f};
+      return 0.0f;
   }
 }
 

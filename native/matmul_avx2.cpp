@@ -57,7 +57,7 @@ struct Source {
   const uint8_t* bits;
   // lane vector halves of nibble vector v: quad v and quad v + 4
   inline void pair(int v, __m256i& first, __m256i& second) const {
-    if constexpr (kind == Kind::hi) {
+    if constexpr (kind == Kind::q3) {
       const __m256i three = _mm256_set1_epi8(3), seven = _mm256_set1_epi8(7);
       const __m256i third = _mm256_set1_epi8(4);
       const __m256i ab = load(quants + v / 2 * kVector), c = load(quants + 2 * kVector);
@@ -174,10 +174,10 @@ inline void dots_panel(const uint8_t* panel, const int8_t* q, __m256i upper[T], 
 
 template <Kind kind>
 inline __m256 scaled(__m256i dot, float dx, float sx) {
-  constexpr Decoding how = decoding_of(kind);
+  constexpr float offset = offset_of(kind);
   const __m256 value = _mm256_mul_ps(_mm256_cvtepi32_ps(dot), _mm256_set1_ps(dx));
-  if constexpr (how.offset == 0) return value;
-  return _mm256_fmadd_ps(_mm256_set1_ps(sx), _mm256_set1_ps(how.offset), value);
+  if constexpr (offset == 0) return value;
+  return _mm256_fmadd_ps(_mm256_set1_ps(sx), _mm256_set1_ps(offset), value);
 }
 
 // Inlined by force: GCC takes a function that only prefetches for one without effect and drops the
@@ -244,14 +244,12 @@ struct Sums {
     }
   }
   inline void store(float* y, int64_t stride, bool accumulate) const {
-    constexpr Decoding how = decoding_of(kind);
     QWELL_UNROLL
     for (int half = 0; half < 2; ++half) {
       QWELL_UNROLL
       for (int t = 0; t < W; ++t) {
         __m256 value = _mm256_load_ps(total[half][t]);
         float* to = y + t * stride + half * 8;
-        if constexpr (how.scale != 1) value = _mm256_mul_ps(value, _mm256_set1_ps(how.scale));
         if (accumulate) value = _mm256_add_ps(value, _mm256_loadu_ps(to));
         _mm256_storeu_ps(to, value);
       }
@@ -324,7 +322,7 @@ inline __m256i products(__m256i u, __m256i q) {
 
 }  // namespace qwell
 
-#include "dot_lo_x86.h"
+#include "dot_row_x86.h"
 #include "matmul_driver.h"
 
 namespace qwell {
@@ -338,7 +336,7 @@ const Kernels& avx2_kernels() {
     k.name = "avx2";
     k.tile = kTile;
     k.matmul = matmul;
-    k.dot_lo = dot_lo;
+    k.dot_row = dot_row;
     return k;
   }();
   return table;

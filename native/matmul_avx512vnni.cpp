@@ -26,7 +26,7 @@ inline void unpack(const uint8_t* quants, const uint8_t* bits, __m512i u[kQuads]
     return;
   }
   constexpr int kOrAnd = 0xf8;  // A | (B & C)
-  if constexpr (kind == Kind::hi) {
+  if constexpr (kind == Kind::q3) {
     const __m512i three = _mm512_set1_epi8(3), seven = _mm512_set1_epi8(7);
     const __m512i third = _mm512_set1_epi8(4);
     const __m512i a = load(quants), b = load(quants + kVector), c = load(quants + 2 * kVector);
@@ -93,24 +93,22 @@ struct Sums {
         dot[t] = _mm512_dpbusd_epi32(dot[t], u[quad], quad_of(q + (quad * T + t) * 4));
       }
     }
-    constexpr Decoding how = decoding_of(kind);
+    constexpr float offset = offset_of(kind);
     QWELL_UNROLL
     for (int t = 0; t < T; ++t) {
       const __m512 sum = _mm512_set1_ps(sx[t]);
       __m512 value = _mm512_mul_ps(_mm512_cvtepi32_ps(dot[t]), _mm512_set1_ps(dx[t]));
-      if constexpr (how.offset != 0) {
-        value = _mm512_fmadd_ps(sum, _mm512_set1_ps(how.offset), value);
+      if constexpr (offset != 0) {
+        value = _mm512_fmadd_ps(sum, _mm512_set1_ps(offset), value);
       }
       total[t] = _mm512_fmadd_ps(d, value, total[t]);
       if constexpr (kind == Kind::q4) total[t] = _mm512_fmadd_ps(m, sum, total[t]);
     }
   }
   inline void store(float* y, int64_t stride, bool accumulate) const {
-    constexpr Decoding how = decoding_of(kind);
     QWELL_UNROLL
     for (int t = 0; t < T; ++t) {
       __m512 value = total[t];
-      if constexpr (how.scale != 1) value = _mm512_mul_ps(value, _mm512_set1_ps(how.scale));
       if (accumulate) value = _mm512_add_ps(value, _mm512_loadu_ps(y + t * stride));
       _mm512_storeu_ps(y + t * stride, value);
     }
@@ -185,7 +183,7 @@ inline __m256i products(__m256i u, __m256i q) {
 
 }  // namespace qwell
 
-#include "dot_lo_x86.h"
+#include "dot_row_x86.h"
 #include "matmul_driver.h"
 
 namespace qwell {
@@ -199,7 +197,7 @@ const Kernels& avx512vnni_kernels() {
     k.name = "avx512vnni";
     k.tile = kTile;
     k.matmul = matmul;
-    k.dot_lo = dot_lo;
+    k.dot_row = dot_row;
     return k;
   }();
   return table;

@@ -15,7 +15,7 @@ constexpr int kTile = 4;   // 4 registers of rows x 4 tokens of sums
 constexpr int kParts = 4;  // registers of a lane vector
 
 // q8 is taken as signed, so its offset is already in the weights.
-constexpr float offset_of(Kind kind) { return kind == Kind::q8 ? 0.0f : decoding_of(kind).offset; }
+constexpr float signed_offset(Kind kind) { return kind == Kind::q8 ? 0.0f : offset_of(kind); }
 
 inline int8x16_t quad_of(const int8_t* q) {
   int32_t four;
@@ -34,7 +34,7 @@ inline int8x16_t weights(const Block& block, int quad, int part) {
     const uint8x16_t raw = vld1q_u8(block.quants + quad * kVector + part * 16);
     return vreinterpretq_s8_u8(veorq_u8(raw, vdupq_n_u8(128)));
   }
-  if constexpr (kind == Kind::hi) {
+  if constexpr (kind == Kind::q3) {
     const uint8_t* at = block.quants + part * 16;
     const uint8x16_t own = vld1q_u8(at + (quad < 6 ? quad / 2 : quad - 6) * kVector);
     if (quad < 6) {
@@ -84,7 +84,7 @@ void multiply(const uint8_t* group, int blocks, const int8_t* panel, const Activ
       for (int t = 0; t < T; ++t) {
         const float scale = dx[b * T + t], sum = sx[b * T + t];
         float32x4_t value = vmulq_n_f32(vcvtq_f32_s32(dot[part][t]), scale);
-        value = vaddq_f32(value, vdupq_n_f32(offset_of(kind) * sum));
+        value = vaddq_f32(value, vdupq_n_f32(signed_offset(kind) * sum));
         total[part][t] = vfmaq_f32(total[part][t], d, value);
         if constexpr (kind == Kind::q4) {
           total[part][t] = vfmaq_n_f32(total[part][t], halves(block.m + part * 4), sum);
@@ -95,7 +95,7 @@ void multiply(const uint8_t* group, int blocks, const int8_t* panel, const Activ
   for (int t = 0; t < T; ++t) {
     for (int part = 0; part < kParts; ++part) {
       float* to = y + t * stride + part * 4;
-      const float32x4_t value = vmulq_n_f32(total[part][t], decoding_of(kind).scale);
+      const float32x4_t value = total[part][t];
       vst1q_f32(to, accumulate ? vaddq_f32(vld1q_f32(to), value) : value);
     }
   }
@@ -149,35 +149,23 @@ void matmul(const Tensor& w, int begin, int end, const Activations& x, float* ou
       return groups<Kind::q5>(w, begin, end, x, out, stride, accumulate, panel);
     case Kind::q4:
       return groups<Kind::q4>(w, begin, end, x, out, stride, accumulate, panel);
-    case Kind::hi:
-      return groups<Kind::hi>(w, begin, end, x, out, stride, accumulate, panel);
+    case Kind::q3:
+      return groups<Kind::q3>(w, begin, end, x, out, stride, accumulate, panel);
     default:
       return portable_kernels().matmul(w, begin, end, x, out, stride, accumulate, panel);
   }
 }
 
-// Bits 0..15 as 16 in bytes 0..15.
-inline uint8x16_t fifth_bits(const uint8_t* bits) {
-  const uint8x16_t spread = vcombine_u8(vdup_n_u8(bits[0]), vdup_n_u8(bits[1]));
-  const uint8x16_t bit_of = vreinterpretq_u8_u64(vdupq_n_u64(0x8040201008040201));
-  return vandq_u8(vtstq_u8(spread, bit_of), vdupq_n_u8(16));
-}
-
-float dot_lo(const uint8_t* row, const Activations& x) {
+float dot_row(const uint8_t* row, const Activations& x) {
   const int n_blocks = x.cols / kBlock;
-  const uint8_t* bits = row + x.cols / 2;
-  const auto* d = reinterpret_cast<const uint16_t*>(row + low_scales(x.cols));
+  const auto* w = reinterpret_cast<const int8_t*>(row);
+  const auto* d = reinterpret_cast<const uint16_t*>(row + x.cols);
   float sum = 0;
   for (int b = 0; b < n_blocks; ++b) {
-    const uint8x16_t pair = vld1q_u8(row + b * 16);
-    const int8x16_t low =
-        vreinterpretq_s8_u8(vorrq_u8(vandq_u8(pair, vdupq_n_u8(15)), fifth_bits(bits + b * 4)));
-    const int8x16_t high =
-        vreinterpretq_s8_u8(vorrq_u8(vshrq_n_u8(pair, 4), fifth_bits(bits + b * 4 + 2)));
-    int32x4_t dot = vdotq_s32(vdupq_n_s32(0), low, vld1q_s8(x.q + b * kBlock));
-    dot = vdotq_s32(dot, high, vld1q_s8(x.q + b * kBlock + 16));
-    const float scale = half_to_float(d[b]);
-    sum += scale * (x.d[b] * static_cast<float>(vaddvq_s32(dot)) - kLowMean * x.s[b]);
+    const int8_t *a = w + b * kBlock, *q = x.q + b * kBlock;
+    int32x4_t dot = vdotq_s32(vdupq_n_s32(0), vld1q_s8(a), vld1q_s8(q));
+    dot = vdotq_s32(dot, vld1q_s8(a + 16), vld1q_s8(q + 16));
+    sum += half_to_float(d[b]) * x.d[b] * static_cast<float>(vaddvq_s32(dot));
   }
   return sum;
 }
@@ -194,7 +182,7 @@ const Kernels& neon_kernels() {
     k.name = "neon";
     k.tile = kTile;
     k.matmul = matmul;
-    k.dot_lo = dot_lo;
+    k.dot_row = dot_row;
     return k;
   }();
   return table;

@@ -8,8 +8,8 @@ namespace {
 // The unsigned integer of one weight of a block.
 int quant_at(Kind kind, const uint8_t* quants, const uint8_t* bits, int quad, int lane) {
   if (kind == Kind::q8) return quants[quad * kVector + lane];
-  if (kind == Kind::hi) {
-    return high_code(quants[lane], quants[kVector + lane], quants[2 * kVector + lane], quad);
+  if (kind == Kind::q3) {
+    return code_of_three_bits(quants[lane], quants[kVector + lane], quants[2 * kVector + lane], quad);
   }
   const uint8_t pair = quants[quad % 4 * kVector + lane];
   const int nibble = quad < 4 ? pair & 15 : pair >> 4;
@@ -21,7 +21,7 @@ int quant_at(Kind kind, const uint8_t* quants, const uint8_t* bits, int quad, in
 void matmul(const Tensor& w, int begin, int end, const Activations& x, float* out, int64_t stride,
             bool accumulate, uint8_t* panel) {
   const int n_blocks = w.blocks();
-  const Decoding how = decoding_of(w.kind);
+  const float offset = offset_of(w.kind);
   for (int group = begin; group < end; ++group) {
     for (int b = 0; b < n_blocks; ++b) {
       const Block block = block_of(w.kind, w.group(group), b);
@@ -52,31 +52,26 @@ void matmul(const Tensor& w, int begin, int end, const Activations& x, float* ou
         const float sum = sx[b * tile.width + t];
         for (int row = 0; row < kLanes; ++row) {
           sums[row] += half_to_float(block.d[row]) *
-                       (scale * static_cast<float>(dots[row]) + how.offset * sum);
+                       (scale * static_cast<float>(dots[row]) + offset * sum);
           if (w.kind == Kind::q4) sums[row] += half_to_float(block.m[row]) * sum;
         }
       }
       for (int row = 0; row < kLanes; ++row) {
-        y[row] = (accumulate ? y[row] : 0.0f) + how.scale * sums[row];
+        y[row] = (accumulate ? y[row] : 0.0f) + sums[row];
       }
     }
   }
 }
 
-float dot_lo(const uint8_t* row, const Activations& x) {
-  const int n_blocks = x.cols / kBlock;
-  const uint8_t* fifths = row + x.cols / 2;
-  const auto* d = reinterpret_cast<const uint16_t*>(row + low_scales(x.cols));
+float dot_row(const uint8_t* row, const Activations& x) {
+  const auto* d = reinterpret_cast<const uint16_t*>(row + x.cols);
   float sum = 0;
-  for (int block = 0; block < n_blocks; ++block) {
+  for (int block = 0; block < x.cols / kBlock; ++block) {
     int dot = 0;
-    for (int i = 0; i < kBlock; ++i) {
-      const uint8_t pair = row[block * 16 + i % 16];
-      const int fifth = fifths[(block * kBlock + i) / 8] >> i % 8 & 1;
-      dot += ((i < 16 ? pair & 15 : pair >> 4) | fifth << 4) * x.q[block * kBlock + i];
+    for (int i = block * kBlock; i < (block + 1) * kBlock; ++i) {
+      dot += static_cast<int8_t>(row[i]) * x.q[i];
     }
-    const float products = x.d[block] * static_cast<float>(dot);
-    sum += half_to_float(d[block]) * (products - kLowMean * x.s[block]);
+    sum += half_to_float(d[block]) * x.d[block] * static_cast<float>(dot);
   }
   return sum;
 }
@@ -93,7 +88,7 @@ const Kernels& portable_kernels() {
     k.name = "portable";
     k.tile = 4;
     k.matmul = matmul;
-    k.dot_lo = dot_lo;
+    k.dot_row = dot_row;
     return k;
   }();
   return table;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <numeric>
 #include <stdexcept>
 
 #include "half.h"
@@ -18,8 +19,8 @@ constexpr int kHeadGroups = 64;   // of the head whose logits are looked at whil
 constexpr int kStride = 64;       // logits that are looked at together for one near the best
 constexpr size_t kFetched = size_t{256} << 10;  // at most, into a cache of 512 KB or more
 constexpr int kBeginning = 3 << 10;  // of a stream, before kernels fetch ahead for themselves
-constexpr size_t kRowsAhead = 6;     // of the low plane
-// What lies this far below the best is never sampled, so its low bits may count as their mean.
+constexpr size_t kRowsAhead = 6;     // of the head's
+// What is guessed to lie this far below the best is never sampled, so the guess may stand.
 constexpr float kMargin = 13.0f, kPreciseMargin = 15.0f;
 
 int row_width(const Config& c) { return (c.n_head + 2 * c.n_kv_head) * c.head_dim; }
@@ -60,6 +61,7 @@ Model::Model(const std::string& path, int n_ctx, int n_slots, int n_threads, con
       team_(n_threads),
       cache_(config_, n_slots, n_ctx) {
   load_layers();
+  load_head();
   precise_ = precise.value_or(is_all_q8());
   const Config& c = config_;
   const int widest = std::max({c.n_embd, c.n_ff, c.n_head * c.head_dim});
@@ -104,10 +106,22 @@ void Model::load_layers() {
                        matrix("o", c.n_embd, q_width), matrix("gate", c.n_ff, c.n_embd),
                        matrix("up", c.n_ff, c.n_embd), matrix("down", c.n_embd, c.n_ff)});
   }
-  embd_hi_ = pack_.plane("embd.hi", Kind::hi, c.n_vocab_padded, c.n_embd);
-  embd_lo_ = pack_.plane("embd.lo", Kind::lo, c.n_vocab_padded, c.n_embd);
-  head_hi_ = c.tied ? embd_hi_ : pack_.plane("head.hi", Kind::hi, c.n_vocab_padded, c.n_embd);
-  head_lo_ = c.tied ? embd_lo_ : pack_.plane("head.lo", Kind::lo, c.n_vocab_padded, c.n_embd);
+}
+
+void Model::load_head() {
+  const Config& c = config_;
+  const auto rows = [&](const char* name) {
+    return pack_.tensor(name, Kind::rows, c.n_vocab_padded, c.n_embd);
+  };
+  embd_ = rows("embd");
+  head_.rows = c.tied ? embd_ : rows("head");
+  const int rank = pack_.tensor("head.scan").cols;
+  if (rank > c.n_embd) throw std::runtime_error("head.scan: more columns than the embedding");
+  head_.scan = pack_.tensor("head.scan", Kind::q3, c.n_vocab_padded, rank);
+  if (rank != c.n_embd || pack_.has("head.turn")) {
+    head_.turn = pack_.matrix("head.turn", rank, c.n_embd);
+    head_.mean = pack_.vector("head.mean", c.n_embd).f32();
+  }
   out_norm_ = pack_.vector("out_norm", c.n_embd).f32();
 }
 
@@ -175,6 +189,9 @@ bool Model::forward(const Rows& rows, float* logits, bool exact) {
   stop_ = false;
   rescored_.store(0, std::memory_order_relaxed);
   plan_attention(rows);
+  states_.resize(times(rows.n_outputs, config_.n_embd));
+  turned_.resize(times(rows.n_outputs, head_.scan.cols));
+  offsets_.resize(static_cast<size_t>(rows.n_outputs));
   outs_.resize(rows.n_outputs, config_.n_embd, precise_);
   peaks_.resize(times(rows.n_outputs, team_.size()));
   team_.run([](void* self, int thread) { static_cast<Model*>(self)->pass(thread); }, this);
@@ -182,7 +199,7 @@ bool Model::forward(const Rows& rows, float* logits, bool exact) {
 }
 
 size_t Model::bytes_per_token() const {
-  size_t total = head_hi_.bytes;
+  size_t total = head_.scan.bytes + head_.turn.bytes;
   for (const Layer& layer : layers_) {
     for (const Tensor* matrix :
          {&layer.q, &layer.k, &layer.v, &layer.o, &layer.gate, &layer.up, &layer.down}) {
@@ -237,16 +254,16 @@ void Model::multiply(const Tensor& w, int begin, int end, const Rounded& x, floa
 // Quantised activations of all rows: by every thread for itself when that is less work than
 // waiting for each other, else shared. each(row) gives the row's floats.
 template <typename Each>
-Rounded Model::prepare(int cols, int thread, Each&& each) {
+Rounded Model::prepare(int n, int cols, int thread, Each&& each) {
   Scratch& scratch = scratch_[static_cast<size_t>(thread)];
   float* spare = scratch.wide.data();
-  if (rows_.n < kAlone) {
-    const Rounded a = scratch.own.rows(rows_.n, cols, kernels_.tile);
-    for (int row = 0; row < rows_.n; ++row) round(each(row), cols, a, row, 0, spare);
+  if (n < kAlone) {
+    const Rounded a = scratch.own.rows(n, cols, kernels_.tile);
+    for (int row = 0; row < n; ++row) round(each(row), cols, a, row, 0, spare);
     return a;
   }
-  const Rounded a = shared_.rows(rows_.n, cols, kernels_.tile);
-  for (int row = thread; row < rows_.n; row += team_.size()) {
+  const Rounded a = shared_.rows(n, cols, kernels_.tile);
+  for (int row = thread; row < n; row += team_.size()) {
     round(each(row), cols, a, row, 0, spare);
   }
   team_.barrier();
@@ -256,32 +273,24 @@ Rounded Model::prepare(int cols, int thread, Each&& each) {
 Rounded Model::normed(const float* weight, int thread) {
   const int n = config_.n_embd;
   float* out = scratch_[static_cast<size_t>(thread)].wide.data();
-  return prepare(n, thread, [&](int row) {
+  return prepare(rows_.n, n, thread, [&](int row) {
     kernels_.rms_norm(&x_[times(row, n)], weight, config_.rms_eps, n, out);
     return static_cast<const float*>(out);
   });
 }
 
 Rounded Model::quantized(const float* x, int cols, int thread) {
-  return prepare(cols, thread, [&](int row) { return x + times(row, cols); });
+  return prepare(rows_.n, cols, thread, [&](int row) { return x + times(row, cols); });
 }
 
-// x = d * (32 * high + low - 128), and the angles of the row's position
+// The token's row of the embedding, and the angles of the row's position.
 void Model::embed(int row) {
   const int cols = config_.n_embd;
-  const int token = rows_.tokens[row];
-  const uint8_t* group = embd_hi_.group(token / kLanes);
-  const uint8_t* low = embd_lo_.data + times(token, low_row(cols));
-  const uint8_t* fifths = low + cols / 2;
-  const auto* d = reinterpret_cast<const uint16_t*>(low + low_scales(cols));
+  const uint8_t* q = embd_.data + times(rows_.tokens[row], row_bytes(cols));
+  const auto* d = reinterpret_cast<const uint16_t*>(q + cols);
   for (int i = 0; i < cols; ++i) {
-    const int block = i / kBlock, at = i % kBlock, quad = at / 4;
-    const uint8_t* lane = block_of(Kind::hi, group, block).quants + token % kLanes * 4 + at % 4;
-    const int h = high_code(lane[0], lane[kVector], lane[2 * kVector], quad);
-    const uint8_t both = low[block * 16 + at % 16];
-    const int l = (at < 16 ? both & 15 : both >> 4) | (fifths[i / 8] >> i % 8 & 1) << 4;
     x_[times(row, cols) + static_cast<size_t>(i)] =
-        half_to_float(d[block]) * static_cast<float>(32 * h + l - 128);
+        half_to_float(d[i / kBlock]) * static_cast<float>(static_cast<int8_t>(q[i]));
   }
   const int half = config_.head_dim / 2;
   float* angles = &angles_[times(row, config_.head_dim)];
@@ -444,39 +453,61 @@ void Model::layer_pass(const Layer& layer, int index, int thread) {
   });
   if (thread == 0) stop_ = cancelled_.load(std::memory_order_relaxed);
   const bool is_last = index + 1 == c.n_layer;
-  const Tensor& next = is_last ? head_hi_ : layers_[static_cast<size_t>(index) + 1].q;
+  const Tensor& first = head_.turn.data != nullptr ? head_.turn : head_.scan;
+  const Tensor& next = is_last ? first : layers_[static_cast<size_t>(index) + 1].q;
   end_phase(Phase::down, thread,
             ahead_of(next, is_last ? next.groups() : width / kLanes, 1, thread));
 }
 
-// logits[n_outputs][n_vocab_padded]: the high plane for every token, then the low plane for those
-// that come close to the best. Tokens further away keep the mean of the low plane.
+// turned[n_outputs][rank], quantised: what scan multiplies.
+Rounded Model::turned(int thread) {
+  const Config& c = config_;
+  const int n = rows_.n_outputs, rank = head_.scan.cols;
+  Scratch& scratch = scratch_[static_cast<size_t>(thread)];
+  const Rounded ones = outs_.rows(n, c.n_embd, 1);
+  for (int i = thread; i < n; i += team_.size()) {
+    float* state = &states_[times(i, c.n_embd)];
+    kernels_.rms_norm(&x_[times(rows_.outputs[i], c.n_embd)], out_norm_, c.rms_eps, c.n_embd, state);
+    round(state, c.n_embd, ones, i, 0, scratch.wide.data());
+    const float* mean = head_.mean;
+    offsets_[static_cast<size_t>(i)] =
+        mean == nullptr ? 0.0f : std::inner_product(mean, mean + c.n_embd, state, 0.0f);
+  }
+  team_.barrier();
+  const auto prepared = [&](const std::vector<float>& x, int cols) {
+    return prepare(n, cols, thread, [&](int row) { return &x[times(row, cols)]; });
+  };
+  const Rounded h = prepared(states_, c.n_embd);
+  if (head_.turn.data == nullptr) return h;
+  in_chunks(head_.turn.groups(), thread, [&](int begin, int end) {
+    multiply(head_.turn, begin, end, h, turned_.data(), rank, false, scratch);
+  });
+  team_.barrier_and_restart(ahead_of(head_.scan, head_.scan.groups(), 1, thread));
+  return prepared(turned_, rank);
+}
+
+// logits[n_outputs][n_vocab_padded]: a guess for every token, then what is true for those that come
+// close to the best.
 void Model::head_pass(int thread) {
   const Config& c = config_;
   const int n = rows_.n_outputs;
   Scratch& scratch = scratch_[static_cast<size_t>(thread)];
-  const Rounded tiles = shared_.rows(n, c.n_embd, kernels_.tile);
-  const Rounded ones = outs_.rows(n, c.n_embd, 1);
-  std::vector<float>& wide = scratch.wide;
-  for (int i = thread; i < n; i += team_.size()) {
-    const float* x = &x_[times(rows_.outputs[i], c.n_embd)];
-    for (const Rounded* to : {&tiles, &ones}) {
-      kernels_.rms_norm(x, out_norm_, c.rms_eps, c.n_embd, wide.data());
-      round(wide.data(), c.n_embd, *to, i, 0, wide.data());
-    }
-  }
-  team_.barrier();
+  const Rounded z = turned(thread);
 
   float* peaks = &peaks_[times(thread, n)];
   std::fill(peaks, peaks + n, -INFINITY);
-  in_chunks(head_hi_.groups(), thread, [&](int begin, int end) {
+  in_chunks(head_.scan.groups(), thread, [&](int begin, int end) {
     for (int first = begin; first < end; first += kHeadGroups) {
       const int last = std::min(first + kHeadGroups, end);
-      multiply(head_hi_, first, last, tiles, logits_, c.n_vocab_padded, false, scratch);
-      const int from = first * kLanes, to = std::min(last * kLanes, c.n_vocab);
-      for (int i = 0; from < to && i < n; ++i) {
+      const int from = first * kLanes, to = last * kLanes, used = std::min(to, c.n_vocab);
+      for (int i = 0; i < n; ++i) {
+        float* row = logits_ + times(i, c.n_vocab_padded);
+        std::fill(row + from, row + to, offsets_[static_cast<size_t>(i)]);
+      }
+      multiply(head_.scan, first, last, z, logits_, c.n_vocab_padded, true, scratch);
+      for (int i = 0; from < used && i < n; ++i) {
         const float* row = logits_ + times(i, c.n_vocab_padded);
-        peaks[i] = std::max(peaks[i], kernels_.max(row + from, to - from));
+        peaks[i] = std::max(peaks[i], kernels_.max(row + from, used - from));
       }
     }
   });
@@ -494,9 +525,9 @@ void Model::head_pass(int thread) {
   end_phase(Phase::head, thread, {});
 }
 
-// Candidates are scattered over the low plane, so their rows are fetched some ahead of their turn.
+// Candidates are scattered over the rows, so their rows are fetched some ahead of their turn.
 void Model::rescore(int output, int begin, int end, float threshold, Scratch& scratch) {
-  const int cols = config_.n_embd, bytes = low_row(cols);
+  const int cols = config_.n_embd, bytes = row_bytes(cols);
   float* row = logits_ + times(output, config_.n_vocab_padded);
   std::vector<int>& tokens = scratch.candidates;
   tokens.clear();
@@ -512,11 +543,12 @@ void Model::rescore(int output, int begin, int end, float threshold, Scratch& sc
     return Activations{tile_q(x, output), tile_d(x, output), tile_s(x, output), 1, cols, 1};
   };
   const Activations main = only(all.main), rest = only(all.rest);
-  const auto low_of = [&](size_t i) { return head_lo_.data + times(tokens[i], bytes); };
+  const auto row_of = [&](size_t i) { return head_.rows.data + times(tokens[i], bytes); };
   for (size_t i = 0; i < tokens.size(); ++i) {
-    if (i + kRowsAhead < tokens.size()) fetch(low_of(i + kRowsAhead), bytes);
-    row[tokens[i]] += kernels_.dot_lo(low_of(i), main);
-    if (precise_) row[tokens[i]] += kernels_.dot_lo(low_of(i), rest);
+    if (i + kRowsAhead < tokens.size()) fetch(row_of(i + kRowsAhead), bytes);
+    float& logit = row[tokens[i]];
+    logit = kernels_.dot_row(row_of(i), main);
+    if (precise_) logit += kernels_.dot_row(row_of(i), rest);
   }
   rescored_.fetch_add(static_cast<int64_t>(tokens.size()), std::memory_order_relaxed);
 }

@@ -25,6 +25,15 @@ struct Layer {
   Tensor down;                            // [n_embd][n_ff]
 };
 
+// logits = rows h. Each token's is first guessed, as  mean . h + scan (turn h),  from a fraction
+// of the bytes; those that come close to the best are then computed from rows.
+struct Head {
+  Tensor rows;                  // [n_vocab_padded][n_embd]
+  Tensor scan;                  // [n_vocab_padded][rank]
+  Tensor turn;                  // [rank][n_embd]; without data where scan takes h as it is
+  const float* mean = nullptr;  // [n_embd]; of the rows, which turn and scan leave out
+};
+
 // Quantised rows and, in a precise model, what their rounding took away, quantised again: together
 // about 15 bits.
 struct Rounded {
@@ -66,8 +75,8 @@ class Model {
   Model(const std::string& path, int n_ctx, int n_slots, int n_threads, const std::string& isa,
         bool huge_pages, std::optional<bool> precise = {});
 
-  // logits: [n_outputs][n_vocab_padded]. exact: every logit from both planes of the head, not
-  // only those that can win. Returns false if cancelled. Throws std::invalid_argument when a row
+  // logits: [n_outputs][n_vocab_padded]. exact: every logit from the head's rows, not only those
+  // that can win. Returns false if cancelled. Throws std::invalid_argument when a row
   // is out of range.
   bool forward(const Rows& rows, float* logits, bool exact);
   void cancel() { cancelled_.store(true, std::memory_order_relaxed); }
@@ -80,7 +89,7 @@ class Model {
   int threads() const { return team_.size(); }
   int n_ctx() const { return n_ctx_; }
   int n_slots() const { return n_slots_; }
-  // Bytes of weights that one decoded token reads: every matrix and the head's high plane.
+  // Bytes of weights that one decoded token reads: every matrix and the head's scan.
   size_t bytes_per_token() const;
   size_t huge_bytes() const { return huge_bytes_; }
   size_t cache_bytes_per_slot() const { return cache_.bytes_per_slot(); }
@@ -102,6 +111,7 @@ class Model {
   };
 
   void load_layers();
+  void load_head();
   bool is_all_q8() const;
   void check(const Rows& rows) const;
   void plan_attention(const Rows& rows);
@@ -114,11 +124,12 @@ class Model {
                     Scratch& scratch);
   void store_keys(int layer, int row, int kv_head);
   void head_pass(int thread);
+  Rounded turned(int thread);
   void rescore(int output, int begin, int end, float threshold, Scratch& scratch);
   Rounded normed(const float* weight, int thread);
   Rounded quantized(const float* x, int cols, int thread);
   template <typename Each>
-  Rounded prepare(int cols, int thread, Each&& each);
+  Rounded prepare(int n, int cols, int thread, Each&& each);
   void round(const float* x, int n, const Rounded& to, int row, int first_block, float* spare);
   void multiply(const Tensor& w, int begin, int end, const Rounded& x, float* out, int64_t stride,
                 bool accumulate, Scratch& scratch);
@@ -136,7 +147,8 @@ class Model {
   Team team_;
   KvCache cache_;
   std::vector<Layer> layers_;
-  Tensor embd_hi_, embd_lo_, head_hi_, head_lo_;
+  Tensor embd_;  // [n_vocab_padded][n_embd]
+  Head head_;
   const float* out_norm_;
   std::vector<float> inverse_frequency_;  // [head_dim / 2]
 
@@ -157,6 +169,9 @@ class Model {
   std::vector<float> angles_;    // [rows][cos[head_dim/2] | sin[head_dim/2]]
   Buffer shared_;                // [rows][n_embd or n_head * head_dim]
   Buffer ff_;                    // [rows][n_ff]
+  std::vector<float> states_;    // [outputs][n_embd], what the head multiplies
+  std::vector<float> turned_;    // [outputs][rank]
+  std::vector<float> offsets_;   // [outputs], mean . state
   Buffer outs_;                  // [outputs][n_embd] in tiles of one
   std::vector<float> peaks_;     // [threads][outputs]
 };

@@ -17,7 +17,7 @@
 namespace qwell {
 namespace {
 
-constexpr uint32_t kVersion = 4;
+constexpr uint32_t kVersion = 5;
 constexpr size_t kHeader = 192;
 constexpr size_t kEntry = 96;
 constexpr size_t kAlign = 4096;
@@ -45,7 +45,7 @@ size_t tensor_bytes(Kind kind, uint64_t rows, uint64_t cols) {
   if (rows == 0 || cols == 0 || rows > kMost || cols > kMost) return 0;
   if (kind == Kind::f32) return rows * cols * 4;
   if (cols % kBlock != 0 || rows % kLanes != 0) return 0;
-  if (kind == Kind::lo) return rows * static_cast<uint64_t>(low_row(static_cast<int>(cols)));
+  if (kind == Kind::rows) return rows * static_cast<uint64_t>(row_bytes(static_cast<int>(cols)));
   if (cols % (kPair * kBlock) != 0) return 0;
   const auto bytes = static_cast<uint64_t>(pair_layout(kind).bytes);
   return rows / kLanes * (cols / (kPair * kBlock)) * bytes;
@@ -155,42 +155,39 @@ void Pack::read_tensors(uint32_t n_tensors) {
   }
 }
 
-const Tensor& Pack::find(const std::string& name) const {
+const Tensor& Pack::tensor(const std::string& name) const {
   const auto it = tensors_.find(name);
   if (it == tensors_.end()) refuse(name + ": missing");
   return it->second;
 }
 
-const Tensor& Pack::plane(const std::string& name, Kind kind, int rows, int cols) const {
-  const Tensor& tensor = find(name);
-  if (tensor.kind != kind || tensor.rows != rows || tensor.cols != cols) {
-    refuse(name + ": has shape " + shape(tensor.rows, tensor.cols) + ", expected " +
+const Tensor& Pack::tensor(const std::string& name, Kind kind, int rows, int cols) const {
+  const Tensor& found = tensor(name);
+  if (found.kind != kind || found.rows != rows || found.cols != cols) {
+    refuse(name + ": has shape " + shape(found.rows, found.cols) + ", expected " +
            shape(rows, cols));
   }
-  return tensor;
+  return found;
 }
 
 const Tensor& Pack::vector(const std::string& name, int cols) const {
-  return plane(name, Kind::f32, 1, cols);
+  return tensor(name, Kind::f32, 1, cols);
 }
 
 const Tensor& Pack::matrix(const std::string& name, int rows, int cols) const {
-  const Tensor& tensor = find(name);
-  const bool is_matrix = tensor.kind == Kind::q8 || tensor.kind == Kind::q6 ||
-                         tensor.kind == Kind::q5 || tensor.kind == Kind::q4;
+  const Kind kind = tensor(name).kind;
+  const bool is_matrix =
+      kind == Kind::q8 || kind == Kind::q6 || kind == Kind::q5 || kind == Kind::q4;
   if (!is_matrix) refuse(name + ": is no packed matrix");
   const int padded = static_cast<int>(round_up(static_cast<size_t>(rows), kLanes));
-  return plane(name, tensor.kind, padded, cols);
+  return tensor(name, kind, padded, cols);
 }
 
 size_t Pack::move_to_huge_pages() {
-  // Low planes and an embedding that is not the head are read a row at a time.
-  const auto is_streamed = [&](const std::string& name, const Tensor& tensor) {
-    return tensor.kind != Kind::lo && (config_.tied || name != "embd.hi");
-  };
+  const auto is_streamed = [](const Tensor& tensor) { return tensor.kind != Kind::rows; };
   size_t total = 0;
   for (const auto& [name, tensor] : tensors_) {
-    if (is_streamed(name, tensor)) total += round_up(tensor.bytes, kAlign);
+    if (is_streamed(tensor)) total += round_up(tensor.bytes, kAlign);
   }
   const size_t size = round_up(total, kHugePage) + kHugePage;
   void* memory = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -206,7 +203,7 @@ size_t Pack::move_to_huge_pages() {
   auto* at = reinterpret_cast<uint8_t*>(round_up(reinterpret_cast<uintptr_t>(huge_), kHugePage));
   std::vector<std::pair<uint8_t*, Tensor*>> moves;
   for (auto& [name, tensor] : tensors_) {
-    if (!is_streamed(name, tensor)) continue;
+    if (!is_streamed(tensor)) continue;
     moves.emplace_back(at, &tensor);
     at += round_up(tensor.bytes, kAlign);
   }

@@ -15,7 +15,7 @@ constexpr int kPair = 2;     // blocks that lie together, so that all starts on 
 constexpr int kQuads = 8;    // quads of 4 columns in a block
 constexpr int kVector = 64;  // bytes of a lane vector: 16 rows x 4 columns
 
-enum class Kind : uint32_t { f32 = 0, q8 = 1, q5 = 2, q4 = 3, hi = 4, lo = 5, q6 = 6 };
+enum class Kind : uint32_t { f32 = 0, q8 = 1, q5 = 2, q4 = 3, q3 = 4, rows = 5, q6 = 6 };
 
 struct Config {
   int n_vocab, n_embd, n_layer, n_head, n_kv_head, head_dim, n_ff, n_ctx_train;
@@ -30,7 +30,7 @@ struct PairLayout {
   int minima, quants, bits, bytes;
 };
 constexpr int quant_bytes(Kind kind) {
-  return kVector * (kind == Kind::q8 ? 8 : kind == Kind::hi ? 3 : 4);
+  return kVector * (kind == Kind::q8 ? 8 : kind == Kind::q3 ? 3 : 4);
 }
 constexpr int bit_vectors(Kind kind) { return kind == Kind::q5 ? 1 : kind == Kind::q6 ? 2 : 0; }
 constexpr PairLayout pair_layout(Kind kind) {
@@ -40,9 +40,8 @@ constexpr PairLayout pair_layout(Kind kind) {
   return {minima, quants, bits, bits + kPair * bit_vectors(kind) * kVector};
 }
 
-// A row of a low plane: nibbles, fifth bits, scales.
-constexpr int low_scales(int cols) { return cols / 2 + cols / 8; }
-constexpr int low_row(int cols) { return low_scales(cols) + cols / kBlock * 2; }
+// A row of kind rows: a byte a weight, then the scales.
+constexpr int row_bytes(int cols) { return cols + cols / kBlock * 2; }
 
 struct Tensor {
   Kind kind = Kind::f32;
@@ -75,7 +74,9 @@ class Pack {
   // Throws std::runtime_error if the tensor is absent or has another kind or shape.
   const Tensor& matrix(const std::string& name, int rows, int cols) const;
   const Tensor& vector(const std::string& name, int cols) const;
-  const Tensor& plane(const std::string& name, Kind kind, int rows, int cols) const;
+  const Tensor& tensor(const std::string& name, Kind kind, int rows, int cols) const;
+  // Of any shape; the others are for shapes that the config gives.
+  const Tensor& tensor(const std::string& name) const;
   bool has(const std::string& name) const { return tensors_.count(name) != 0; }
   // Copies the tensors that every token reads into huge pages where the kernel allows them.
   // Returns the bytes moved; 0 means that the file mapping is used as it is.
@@ -85,7 +86,6 @@ class Pack {
   void read_header();
   void read_config();
   void read_tensors(uint32_t n_tensors);
-  const Tensor& find(const std::string& name) const;
 
   const uint8_t* base_ = nullptr;
   size_t size_ = 0;

@@ -51,7 +51,7 @@ void quantizing_is_equal(const Kernels& k, Random& random) {
 }
 
 void products_are_equal(const Kernels& k, Random& random) {
-  for (Kind kind : {Kind::q8, Kind::q6, Kind::q5, Kind::q4, Kind::hi}) {
+  for (Kind kind : {Kind::q8, Kind::q6, Kind::q5, Kind::q4, Kind::q3}) {
     for (int m = 1; m <= 30; ++m) {
       const int cols = 64 * (1 + below(random, 15)), rows = 16 * (1 + below(random, 4));
       const auto data = random_tensor(random, kind, rows, cols);
@@ -78,7 +78,7 @@ void products_are_equal(const Kernels& k, Random& random) {
 
 void extreme_codes_do_not_overflow(const Kernels& k) {
   // All weights and activations at their largest: the case that int16 sums must survive.
-  for (Kind kind : {Kind::q8, Kind::q6, Kind::q5, Kind::q4, Kind::hi}) {
+  for (Kind kind : {Kind::q8, Kind::q6, Kind::q5, Kind::q4, Kind::q3}) {
     for (float sign : {1.0f, -1.0f}) {
       const int cols = 64, m = 5;
       Random random(1);
@@ -98,13 +98,13 @@ void extreme_codes_do_not_overflow(const Kernels& k) {
   }
 }
 
-void low_planes_are_equal(const Kernels& k, Random& random) {
+void rows_are_equal(const Kernels& k, Random& random) {
   for (int round = 0; round < 20; ++round) {
     const int cols = 32 * (1 + below(random, 30));
-    const auto data = random_tensor(random, Kind::lo, 16, cols);
+    const auto data = random_tensor(random, Kind::rows, 16, cols);
     const Quantized x(k, random_floats(random, cols), 1, cols, 1);
-    CHECK(
-        near(portable_kernels().dot_lo(data.data(), x.view), k.dot_lo(data.data(), x.view), 2e-5f));
+    const float expected = portable_kernels().dot_row(data.data(), x.view);
+    CHECK(near(expected, k.dot_row(data.data(), x.view), 2e-5f));
   }
 }
 
@@ -200,7 +200,7 @@ void test(const Kernels& k) {
   quantizing_is_equal(k, random);
   products_are_equal(k, random);
   extreme_codes_do_not_overflow(k);
-  low_planes_are_equal(k, random);
+  rows_are_equal(k, random);
   elementwise_is_equal(k, random);
   attention_is_softmax(k, random);
 }

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "../half.h"
+#include "../kernels.h"
 #include "../pack.h"
 
 namespace qwell {
@@ -37,16 +38,16 @@ inline std::vector<uint8_t> random_tensor(Random& random, Kind kind, int rows, i
       const float value = 0.8f + static_cast<float>(random() % 1000) / 2500.0f;
       std::memcpy(&data[i], &value, 4);
     }
-  } else if (kind == Kind::lo) {
-    const auto row = static_cast<size_t>(low_row(cols));
+  } else if (kind == Kind::rows) {
+    const auto row = static_cast<size_t>(row_bytes(cols));
     for (size_t r = 0; r < static_cast<size_t>(rows); ++r) {
       for (size_t b = 0; b < static_cast<size_t>(cols / kBlock); ++b) {
-        put(r * row + static_cast<size_t>(low_scales(cols)) + 2 * b, scale() / 16);
+        put(r * row + static_cast<size_t>(cols) + 2 * b, scale() / 16);
       }
     }
   } else {
     const PairLayout layout = pair_layout(kind);
-    const float unit = kind == Kind::q8 || kind == Kind::hi ? 1.0f / 16 : 1.0f;
+    const float unit = kind == Kind::q8 ? 1.0f / 16 : 1.0f;
     for (size_t pair = 0; pair < data.size(); pair += static_cast<size_t>(layout.bytes)) {
       for (int i = 0; i < layout.quants; i += 2) {
         const bool is_minimum = kind == Kind::q4 && i >= layout.minima;
@@ -70,7 +71,7 @@ class PackWriter {
     for (const auto& entry : entries_) size += round_up(entry.data.size());
     std::vector<uint8_t> file(size);
     std::memcpy(&file[0], "QWELLPK1", 8);
-    put<uint32_t>(file, 8, 4);
+    put<uint32_t>(file, 8, 5);
     put<uint32_t>(file, 12, static_cast<uint32_t>(entries_.size()));
     put<uint64_t>(file, 16, size);
     const int fields[] = {config_.n_vocab,       config_.n_embd,      config_.n_layer,
@@ -130,7 +131,69 @@ inline Config small_config() {
   return c;
 }
 
-inline std::vector<uint8_t> random_pack(unsigned seed) {
+// The upper three bits of each code, of rows less `mean` at every column.
+inline std::vector<uint8_t> scan_of(const std::vector<uint8_t>& rows, int n_rows, int cols,
+                                    float mean) {
+  std::vector<uint8_t> scan(tensor_bytes(Kind::q3, static_cast<uint64_t>(n_rows),
+                                         static_cast<uint64_t>(cols)));
+  const Tensor tensor{Kind::q3, n_rows, cols, scan.data(), scan.size()};
+  for (int row = 0; row < n_rows; ++row) {
+    const uint8_t* q = &rows[static_cast<size_t>(row) * static_cast<size_t>(row_bytes(cols))];
+    for (int col = 0; col < cols; ++col) {
+      const int b = col / kBlock, quad = col % kBlock / 4, at = row % kLanes * 4 + col % 4;
+      uint16_t half;
+      std::memcpy(&half, q + cols + 2 * b, 2);
+      const float step = 32 * half_to_float(half);
+      const float value =
+          half_to_float(half) * static_cast<float>(static_cast<int8_t>(q[col])) - mean;
+      const int u = std::clamp(static_cast<int>(std::floor(value / step)) + 4, 0, 7);
+      const Block block = block_of(Kind::q3, tensor.group(row / kLanes), b);
+      auto* vectors = const_cast<uint8_t*>(block.quants) + at;
+      if (quad < 6) {
+        vectors[quad / 2 * kVector] |= static_cast<uint8_t>(u << quad % 2 * 3);
+      } else {
+        vectors[(quad - 6) * kVector] |= static_cast<uint8_t>((u & 3) << 6);
+        vectors[2 * kVector] |= static_cast<uint8_t>((u >> 2) << quad);
+      }
+      const uint16_t d = float_to_half(step);
+      std::memcpy(const_cast<uint16_t*>(block.d) + row % kLanes, &d, 2);
+    }
+  }
+  return scan;
+}
+
+// Rows of the identity.
+inline std::vector<uint8_t> identity(int n) {
+  const auto size = static_cast<uint64_t>(n);
+  std::vector<uint8_t> data(tensor_bytes(Kind::q8, size, size));
+  const Tensor tensor{Kind::q8, n, n, data.data(), data.size()};
+  const uint16_t d = float_to_half(1.0f / 127);
+  for (int row = 0; row < n; ++row) {
+    for (int b = 0; b < n / kBlock; ++b) {
+      const Block block = block_of(Kind::q8, tensor.group(row / kLanes), b);
+      std::memcpy(const_cast<uint16_t*>(block.d) + row % kLanes, &d, 2);
+      auto* lanes = const_cast<uint8_t*>(block.quants) + row % kLanes * 4;
+      for (int col = 0; col < kBlock; ++col) {
+        lanes[col / 4 * kVector + col % 4] =
+            static_cast<uint8_t>(128 + (b * kBlock + col == row ? 127 : 0));
+      }
+    }
+  }
+  return data;
+}
+
+template <typename Value>
+std::vector<uint8_t> floats(int n, Value&& value) {
+  std::vector<uint8_t> data(static_cast<size_t>(n) * 4);
+  for (int i = 0; i < n; ++i) {
+    const float x = value(i);
+    std::memcpy(&data[static_cast<size_t>(i) * 4], &x, 4);
+  }
+  return data;
+}
+
+// turned: with a basis for the head's scan, though no other than its own.
+inline std::vector<uint8_t> random_pack(unsigned seed, bool turned = false) {
   Random random(seed);
   const Config c = small_config();
   PackWriter writer(c);
@@ -138,9 +201,18 @@ inline std::vector<uint8_t> random_pack(unsigned seed) {
   const auto add = [&](const std::string& name, Kind kind, int rows, int cols) {
     writer.add(name, kind, rows, cols, random_tensor(random, kind, rows, cols));
   };
-  add("embd.hi", Kind::hi, c.n_vocab_padded, c.n_embd);
-  add("embd.lo", Kind::lo, c.n_vocab_padded, c.n_embd);
-  add("out_norm", Kind::f32, 1, c.n_embd);
+  const auto rows = random_tensor(random, Kind::rows, c.n_vocab_padded, c.n_embd);
+  const float mean = turned ? 0.004f : 0.0f;
+  writer.add("embd", Kind::rows, c.n_vocab_padded, c.n_embd, rows);
+  writer.add("head.scan", Kind::q3, c.n_vocab_padded, c.n_embd,
+             scan_of(rows, c.n_vocab_padded, c.n_embd, mean));
+  if (turned) {
+    writer.add("head.turn", Kind::q8, c.n_embd, c.n_embd, identity(c.n_embd));
+    writer.add("head.mean", Kind::f32, 1, c.n_embd, floats(c.n_embd, [&](int) { return mean; }));
+  }
+  writer.add("out_norm", Kind::f32, 1, c.n_embd, floats(c.n_embd, [](int i) {
+               return 30.0f + static_cast<float>(i % 7);  // so that most tokens are far behind
+             }));
   for (int i = 0; i < c.n_layer; ++i) {
     const std::string at = "L" + std::to_string(i) + ".";
     add(at + "attn_norm", Kind::f32, 1, c.n_embd);
