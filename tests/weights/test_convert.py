@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 
 from qwell.errors import QwellError
-from qwell.weights.convert import Quant, packed_bytes, plan, write_pack
+from qwell.weights import scan
+from qwell.weights.blocks import TYPES
+from qwell.weights.convert import Quant, codes, packed_bytes, plan, why, write_pack
 from qwell.weights.dequantized import dequantized, dequantized_source
 from qwell.weights.gguf_file import open_gguf
-from qwell.weights.pack import read_pack
-from qwell.weights.planes import Kind
-from qwell.weights.source import Source, from_array
+from qwell.weights.pack import read_pack, tensor_raw
+from qwell.weights.planes import Kind, decode, values
+from qwell.weights.source import Source, Tensor, from_array
 from qwell.weights.tiny import tiny_config, tiny_source
 
 
@@ -76,7 +78,7 @@ def test_auto_chooses_a_kind_for_each_tensor(write_gguf: Callable[..., Path]) ->
     mixed = dict(source.tensors)
     name = "model.layers.0.mlp.down_proj.weight"
     mixed[name] = from_array(mixed[name].floats(0, mixed[name].rows))
-    parts = {p.specs[0].name: p.specs[0].kind for p in plan(replace(source, tensors=mixed), "auto")}
+    parts = {p.spec.name: p.spec.kind for p in plan(replace(source, tensors=mixed), "auto")}
     source.close()
     assert parts["L0.down"] is Kind.Q5
     assert parts["L1.down"] is Kind.Q4
@@ -92,7 +94,7 @@ def test_the_meta_names_the_kind_of_most_weights_and_the_reason(tmp_path: Path) 
 
 def test_q4_keeps_attention_as_in_the_source(write_gguf: Callable[..., Path]) -> None:
     source = open_gguf(write_gguf(kind="Q5_0"))
-    kinds = {part.specs[0].name: part.specs[0].kind for part in plan(source, "q4")}
+    kinds = {part.spec.name: part.spec.kind for part in plan(source, "q4")}
     source.close()
     assert {kinds[f"L0.{name}"] for name in "qkvo"} == {Kind.Q5}
     assert {kinds[f"L0.{name}"] for name in ("gate", "up", "down")} == {Kind.Q4}
@@ -138,6 +140,91 @@ def test_a_tensor_of_another_shape_is_named() -> None:
     tensors = {**source.tensors, name: from_array(np.ones(32, np.float32))}
     with pytest.raises(QwellError, match=rf"weights-corrupt.*{name} is 1 x 32"):
         write_pack(io.BytesIO(), replace(source, tensors=tensors), "q8", origin={})
+
+
+def test_a_code_that_the_engine_cannot_multiply_is_moved_by_one() -> None:
+    block = np.concatenate([np.ones(1, np.float16).view(np.uint8), np.full(32, 128, np.uint8)])
+    tensor = Tensor(TYPES["Q8_0"], 1, 32, lambda _first, _last: block)
+    u, d, _ = codes(tensor, block[None], Kind.ROWS)
+    assert (u.view(np.int8) == -127).all()
+    assert d.tolist() == [1]
+
+
+def test_a_narrow_head_is_scanned_as_it_is(tmp_path: Path) -> None:
+    source = tiny_source(tiny_config(tied=False), seed=0)
+    pack = read_pack(packed(source, "q8", tmp_path / "p.qpack"))
+    assert [n for n in pack.tensors if n[0] != "L"] == ["embd", "head", "head.scan", "out_norm"]
+    spec, _ = pack.tensors["head.scan"]
+    assert (spec.kind, spec.rows, spec.cols) == (Kind.Q3, 272, 64)
+    seen = values(spec.kind, *decode(spec.kind, tensor_raw(pack, "head.scan"), 272, 64))
+    wanted = source.tensors["lm_head.weight"].floats(0, 259)
+    assert np.linalg.norm(seen[:259] - wanted) < 0.2 * np.linalg.norm(wanted)
+    assert not seen[259:].any()
+
+
+@pytest.fixture
+def wide() -> Source:
+    return tiny_source(tiny_config(n_embd=512, n_layer=1), seed=0)
+
+
+@pytest.fixture
+def without_calibration(monkeypatch: pytest.MonkeyPatch) -> None:
+    """States as long in every direction: a tiny model's mean nothing, and take seconds."""
+    monkeypatch.setattr(scan, "second_moments", lambda _: np.eye(512))
+
+
+@pytest.mark.usefixtures("without_calibration")
+def test_a_wide_head_is_scanned_in_a_basis(wide: Source, tmp_path: Path) -> None:
+    pack = read_pack(packed(wide, "q8", tmp_path / "p.qpack"))
+    names = ["embd", "head.scan", "head.turn", "head.mean", "out_norm"]
+    assert [n for n in pack.tensors if n[0] != "L"] == names
+    shapes = {n: (pack.tensors[n][0].rows, pack.tensors[n][0].cols) for n in names}
+    assert shapes["head.scan"] == (272, 256)
+    assert shapes["head.turn"] == (256, 512)
+    assert shapes["head.mean"] == (1, 512)
+    seen = values(Kind.Q3, *decode(Kind.Q3, tensor_raw(pack, "head.scan"), 272, 256))[:259]
+    turn, mean = (tensor_raw(pack, f"head.{n}").view(np.float32) for n in ("turn", "mean"))
+    rows = wide.tensors["model.embed_tokens.weight"].floats(0, 259)
+    np.testing.assert_allclose(mean, rows.mean(axis=0), atol=1e-6)
+    # 259 rows have 258 directions around their mean, so that here 256 columns tell nearly all
+    guess = seen @ turn.reshape(256, 512) + mean
+    assert np.linalg.norm(guess - rows) < 0.3 * np.linalg.norm(rows)
+
+
+def test_the_same_source_gives_the_same_bytes(wide: Source, tmp_path: Path) -> None:
+    first, again = (packed(wide, "q5", tmp_path / f"{i}.qpack") for i in range(2))
+    assert first.read_bytes() == again.read_bytes()
+
+
+@pytest.mark.usefixtures("without_calibration")
+def test_progress_ends_at_its_total(wide: Source, tmp_path: Path) -> None:
+    seen: list[tuple[int, int]] = []
+    with (tmp_path / "p.qpack").open("wb") as file:
+        write_pack(file, wide, "q8", origin={}, report=lambda *step: seen.append(step))
+    done = [n for n, _ in seen]
+    assert done == sorted(done)
+    assert {total for _, total in seen} == {done[-1]}
+
+
+def test_what_a_token_reads_is_told(wide: Source) -> None:
+    parts = plan(wide, "q8")
+    apart = ("embd", "head.mean", "out_norm")
+    matrices = [p.spec for p in parts if p.spec.name not in apart and "_" not in p.spec.name]
+    assert f"; {sum(s.n_bytes for s in matrices) / 1e6:.0f} MB read" in why("q8", parts)
+
+
+@pytest.mark.parametrize(
+    "name", ["model.embed_tokens.weight", "model.norm.weight", "model.layers.0.mlp.up_proj.weight"]
+)
+def test_what_is_no_number_is_named_before_the_model_runs(
+    wide: Source, tmp_path: Path, name: str
+) -> None:
+    tensor = wide.tensors[name]
+    array = tensor.floats(0, tensor.rows).copy()
+    array[-1, 5] = np.nan
+    damaged = replace(wide, tensors={**wide.tensors, name: from_array(array)})
+    with pytest.raises(QwellError, match=rf"weights-corrupt.*{name}"):
+        packed(damaged, "q8", tmp_path / "p.qpack")
 
 
 def test_packed_bytes_covers_the_file(tmp_path: Path) -> None:

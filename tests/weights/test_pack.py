@@ -27,14 +27,14 @@ def flip(path: Path, offset: int) -> None:
 def test_header_is_what_the_document_says(tiny: Path) -> None:
     raw = tiny.read_bytes()
     magic, version, n_tensors, size, meta_offset, meta_bytes = struct.unpack_from("<8sIIQQQ", raw)
-    assert (magic, version, size) == (b"QWELLPK1", 4, len(raw))
+    assert (magic, version, size) == (b"QWELLPK1", 5, len(raw))
     assert raw[40:64] == bytes(24)
     assert struct.unpack_from("<10I", raw, 64) == (259, 64, 2, 4, 2, 16, 128, 1024, 1, 272)
     assert struct.unpack_from("<2f", raw, 128) == (1_000_000.0, np.float32(1e-6))
     assert raw[meta_offset : meta_offset + 1] == b"{"
     assert meta_offset + meta_bytes + 32 == size
     names = [raw[192 + 96 * i :][:64].rstrip(b"\0").decode() for i in range(n_tensors)]
-    assert names[:3] == ["embd.hi", "embd.lo", "out_norm"]
+    assert names[:3] == ["embd", "head.scan", "out_norm"]
     assert set(names) == set(read_pack(tiny).tensors)
 
 

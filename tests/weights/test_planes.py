@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from qwell.weights.planes import Kind, decode, encode, padded_rows, tensor_bytes
+from qwell.weights.planes import Kind, decode, encode, padded_rows, tensor_bytes, values
 
-LIMIT = {Kind.Q8: 256, Kind.Q6: 64, Kind.Q5: 32, Kind.Q4: 16, Kind.HI: 256, Kind.LO: 256}
+LIMIT = {Kind.Q8: 256, Kind.Q6: 64, Kind.Q5: 32, Kind.Q4: 16, Kind.Q3: 8, Kind.ROWS: 256}
 ROWS, COLS = 32, 128
 
 
@@ -23,9 +23,8 @@ def test_decode_undoes_encode(kind: Kind) -> None:
     u, d, m = random_codes(kind)
     raw = encode(kind, u, d, m)
     assert raw.size == tensor_bytes(kind, ROWS, COLS)
-    stored = {Kind.HI: u & 0xE0, Kind.LO: u & 0x1F}.get(kind, u)
     u2, d2, m2 = decode(kind, raw, ROWS, COLS)
-    np.testing.assert_array_equal(u2, stored)
+    np.testing.assert_array_equal(u2, u)
     np.testing.assert_array_equal(d2, d)
     assert (m2 is None) == (m is None)
     if m is not None:
@@ -37,14 +36,14 @@ def lane(v: int, row: int, j: int) -> int:
     return 64 * v + 4 * row + j
 
 
-def high_code(vectors: list[np.uint8], quad: int) -> int:
+def three_bits(vectors: list[np.uint8], quad: int) -> int:
     """Two quads in six bits of a vector; the last two quads in the two bits left of each."""
     if quad < 6:
         return int(vectors[quad // 2]) >> 3 * (quad % 2) & 7
     return int(vectors[quad - 6]) >> 6 | (int(vectors[2]) >> quad & 1) << 2
 
 
-@pytest.mark.parametrize("kind", [Kind.Q8, Kind.Q6, Kind.Q5, Kind.Q4, Kind.HI])
+@pytest.mark.parametrize("kind", [Kind.Q8, Kind.Q6, Kind.Q5, Kind.Q4, Kind.Q3])
 def test_every_weight_lies_where_the_document_says(kind: Kind) -> None:
     u, d, m = random_codes(kind)
     pairs = encode(kind, u, d, m).reshape(ROWS // 16, COLS // 64, -1)
@@ -60,9 +59,9 @@ def test_every_weight_lies_where_the_document_says(kind: Kind) -> None:
         if kind is Kind.Q8:
             assert pair[body + 512 * block + lane(quad, r, j)] == u[row, col]
             continue
-        if kind is Kind.HI:
+        if kind is Kind.Q3:
             vectors = [pair[body + 192 * block + lane(v, r, j)] for v in range(3)]
-            assert high_code(vectors, quad) == u[row, col] >> 5
+            assert three_bits(vectors, quad) == u[row, col]
             continue
         byte = pair[body + 256 * block + lane(quad % 4, r, j)]
         assert (byte >> 4 if quad >= 4 else byte & 15) == u[row, col] & 15
@@ -72,15 +71,27 @@ def test_every_weight_lies_where_the_document_says(kind: Kind) -> None:
             assert (bits >> quad) & 1 == u[row, col] >> (4 + i) & 1
 
 
-def test_low_plane_is_row_major() -> None:
-    u, d, _ = random_codes(Kind.LO)
-    rows = encode(Kind.LO, u, d).reshape(ROWS, -1)
-    assert rows[5, 16 * 2 + 3] == (u[5, 64 + 3] & 15) | (u[5, 64 + 19] & 15) << 4
-    assert rows[5, COLS // 2 + 70 // 8] >> 70 % 8 & 1 == u[5, 70] >> 4 & 1
-    np.testing.assert_array_equal(rows[:, COLS * 5 // 8 :].copy().view(np.float16), d)
+def test_rows_are_row_major() -> None:
+    u, d, _ = random_codes(Kind.ROWS)
+    rows = encode(Kind.ROWS, u, d).reshape(ROWS, COLS + COLS // 32 * 2)
+    np.testing.assert_array_equal(rows[:, :COLS], u)
+    np.testing.assert_array_equal(rows[:, COLS:].copy().view(np.float16), d)
 
 
-@pytest.mark.parametrize("kind", [Kind.Q8, Kind.Q6, Kind.Q5, Kind.Q4, Kind.HI])
+@pytest.mark.parametrize(
+    ("kind", "code", "value"),
+    [
+        (Kind.Q8, 255, 127), (Kind.Q6, 0, -32), (Kind.Q5, 31, 15), (Kind.Q3, 0, -3.5),
+        (Kind.Q3, 7, 3.5), (Kind.ROWS, 127, 127), (Kind.ROWS, 129, -127),
+    ],
+)  # fmt: skip
+def test_a_code_stands_for_its_value(kind: Kind, code: int, value: float) -> None:
+    u = np.full((16, 64), code, np.uint8)
+    d = np.full((16, 2), 0.25, np.float16)
+    assert (values(kind, u, d) == value / 4).all()
+
+
+@pytest.mark.parametrize("kind", [Kind.Q8, Kind.Q6, Kind.Q5, Kind.Q4, Kind.Q3])
 def test_pairs_are_whole_cache_lines(kind: Kind) -> None:
     assert tensor_bytes(kind, 16, 64) % 64 == 0
 

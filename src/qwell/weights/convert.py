@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import os
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
 import numpy as np
@@ -19,8 +20,15 @@ import numpy as np
 from qwell.errors import QwellError
 from qwell.weights.blocks import F16, F32, GROUP, U8
 from qwell.weights.pack import PackWriter, TensorSpec, unwatched
-from qwell.weights.planes import ROWS, Kind, encode, padded_rows
-from qwell.weights.quantize import quantize_q4, quantize_q5, quantize_q6, quantize_q8
+from qwell.weights.planes import LANES, Kind, encode, padded_rows
+from qwell.weights.quantize import (
+    quantize_q3,
+    quantize_q4,
+    quantize_q5,
+    quantize_q6,
+    quantize_q8,
+)
+from qwell.weights.scan import in_basis, rank_of
 from qwell.weights.source import Source, Tensor, check_tensors, pack_config
 
 Quant = Literal["auto", "q8", "q5", "q4"]
@@ -35,6 +43,7 @@ _CLOSEST = {
     "Q8_0": Kind.Q8, "Q6_K": Kind.Q6, "Q5_K": Kind.Q6,
     "Q5_0": Kind.Q5, "Q4_0": Kind.Q4, "Q4_1": Kind.Q4, "Q4_K": Kind.Q4,
 }  # fmt: skip
+_EMBEDDING = "model.embed_tokens.weight"
 _LAYER_MATRICES = {
     "q": "self_attn.q_proj.weight",
     "k": "self_attn.k_proj.weight",
@@ -57,34 +66,51 @@ _SIGNED = {
     Kind.Q6: (32, quantize_q6),
     Kind.Q5: (16, quantize_q5),
 }
-_NOT_STREAMED = (Kind.F32, Kind.LO)  # tensors of which a token reads little
+_HEAD = ("head.scan", "head.turn")  # what a token reads besides the body's matrices
 _PIECE_VALUES = 1 << 19  # weights converted at once: 2 MB as float32, near the L2 cache
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One tensor of the source and where it goes: one pack tensor, or two for HI and LO."""
+    """One tensor of the pack and what it is made of: a tensor of the source or of the basis."""
 
     source_name: str
-    specs: tuple[TensorSpec, ...]
+    spec: TensorSpec
 
 
 def plan(source: Source, quant: Quant) -> list[Part]:
     """All tensors of the pack, in the order of the file."""
-    parts = [_planes_part(source, "embd", "model.embed_tokens.weight")]
+    parts = [_matrix_part(source, "embd", Kind.ROWS, _EMBEDDING)]
     if not source.config["tie_word_embeddings"]:
-        parts.append(_planes_part(source, "head", "lm_head.weight"))
+        parts.append(_matrix_part(source, "head", Kind.ROWS, _head_name(source)))
+    parts += _scan_parts(source)
     parts.append(_vector_part(source, "out_norm", "model.norm.weight"))
     for i in range(source.config["num_hidden_layers"]):
         layer = f"model.layers.{i}."
         for short, name in _LAYER_VECTORS.items():
             parts.append(_vector_part(source, f"L{i}.{short}", layer + name))
         for short, name in _LAYER_MATRICES.items():
-            tensor = source.tensors[layer + name]
-            kind = _kind(quant, short, tensor)
-            spec = TensorSpec(f"L{i}.{short}", kind, padded_rows(tensor.rows), tensor.cols)
-            parts.append(Part(layer + name, (spec,)))
+            kind = _kind(quant, short, source.tensors[layer + name])
+            parts.append(_matrix_part(source, f"L{i}.{short}", kind, layer + name))
     return parts
+
+
+def _head_name(source: Source) -> str:
+    return _EMBEDDING if source.config["tie_word_embeddings"] else "lm_head.weight"
+
+
+def _scan_parts(source: Source) -> list[Part]:
+    name = _head_name(source)
+    head = source.tensors[name]
+    rank = rank_of(head.cols)
+    if rank == head.cols:
+        return [_matrix_part(source, "head.scan", Kind.Q3, name)]
+    specs = (
+        TensorSpec("head.scan", Kind.Q3, padded_rows(head.rows), rank),
+        TensorSpec("head.turn", Kind.F32, rank, head.cols),
+        TensorSpec("head.mean", Kind.F32, 1, head.cols),
+    )
+    return [Part(spec.name, spec) for spec in specs]
 
 
 def _kind(quant: Quant, short: str, tensor: Tensor) -> Kind:
@@ -94,8 +120,8 @@ def _kind(quant: Quant, short: str, tensor: Tensor) -> Kind:
 
 
 def pack_names(n_layer: int, *, tied: bool) -> dict[str, str]:
-    """Name in the pack (embd and head without .hi and .lo) to name in Hugging Face's files."""
-    names = {"embd": "model.embed_tokens.weight", "out_norm": "model.norm.weight"}
+    """Name in the pack to name in Hugging Face's files, without what serves the scan alone."""
+    names = {"embd": _EMBEDDING, "out_norm": "model.norm.weight"}
     if not tied:
         names["head"] = "lm_head.weight"
     for i in range(n_layer):
@@ -104,23 +130,26 @@ def pack_names(n_layer: int, *, tied: bool) -> dict[str, str]:
     return names
 
 
-def _planes_part(source: Source, short: str, name: str) -> Part:
+def _matrix_part(source: Source, short: str, kind: Kind, name: str) -> Part:
     tensor = source.tensors[name]
-    rows = padded_rows(tensor.rows)
-    hi = TensorSpec(f"{short}.hi", Kind.HI, rows, tensor.cols)
-    return Part(name, (hi, TensorSpec(f"{short}.lo", Kind.LO, rows, tensor.cols)))
+    return Part(name, TensorSpec(short, kind, padded_rows(tensor.rows), tensor.cols))
 
 
 def _vector_part(source: Source, short: str, name: str) -> Part:
-    return Part(name, (TensorSpec(short, Kind.F32, 1, source.tensors[name].cols),))
+    return Part(name, TensorSpec(short, Kind.F32, 1, source.tensors[name].cols))
+
+
+def _body(parts: list[Part]) -> list[TensorSpec]:
+    """The layers' matrices, all of which every token reads."""
+    apart = (Kind.F32, Kind.ROWS)
+    return [p.spec for p in parts if p.spec.kind not in apart and p.spec.name not in _HEAD]
 
 
 def _body_kinds(parts: list[Part]) -> list[tuple[str, int]]:
     """Kinds of the body's matrices and how many weights each holds, the largest first."""
     sizes: Counter[str] = Counter()
-    for part in parts:
-        if len(part.specs) == 1 and part.specs[0].kind is not Kind.F32:
-            sizes[part.specs[0].kind.name.lower()] += part.specs[0].rows * part.specs[0].cols
+    for spec in _body(parts):
+        sizes[spec.kind.name.lower()] += spec.rows * spec.cols
     return sizes.most_common()
 
 
@@ -129,10 +158,8 @@ def why(quant: Quant, parts: list[Part]) -> str:
     kinds = _body_kinds(parts)
     total = sum(n for _, n in kinds)
     mix = ", ".join(f"{n / total:.0%} {kind}" for kind, n in kinds)
-    specs = [spec for part in parts for spec in part.specs]
-    looked_up = "embd.hi" if any(spec.name == "head.hi" for spec in specs) else ""
-    streamed = (s for s in specs if s.kind not in _NOT_STREAMED and s.name != looked_up)
-    read = sum(spec.n_bytes for spec in streamed)
+    head = [part.spec for part in parts if part.spec.name in _HEAD]
+    read = sum(spec.n_bytes for spec in _body(parts) + head)
     reason = (
         "auto: each matrix in the smallest kind that keeps the source's quality"
         if quant == "auto"
@@ -143,7 +170,20 @@ def why(quant: Quant, parts: list[Part]) -> str:
 
 def packed_bytes(source: Source, quant: Quant) -> int:
     """Size of the pack without its meta, for the disk-space check."""
-    return sum(spec.n_bytes + 4096 for part in plan(source, quant) for spec in part.specs)
+    return sum(part.spec.n_bytes + 4096 for part in plan(source, quant))
+
+
+@dataclass(slots=True)
+class _Watch:
+    """Adds up what is done, in bytes."""
+
+    report: Callable[[int, int], None]
+    total: int
+    done: int = 0
+
+    def add(self, n: int) -> None:
+        self.done += n
+        self.report(self.done, self.total)
 
 
 def write_pack(
@@ -156,21 +196,22 @@ def write_pack(
 ) -> None:
     """Convert all tensors into an open, empty file.
 
-    report(done, total) counts weights. Raises QwellError ``weights-corrupt`` when a value or
-    scale is not finite, and what the source raises.
+    report(done, total) counts bytes of the pack, the layers' twice where the model runs to find
+    the head's basis. Raises QwellError ``weights-corrupt`` when a value or scale is not finite, and
+    what the source raises.
     """
     check_tensors(source)
     parts = plan(source, quant)
-    writer = PackWriter(
-        file, pack_config(source.config), [spec for part in parts for spec in part.specs]
-    )
-    total = sum(t.rows * t.cols for t in (source.tensors[p.source_name] for p in parts))
-    done = 0
-    for part, n_weights, pieces in _converted(source, parts):
-        for spec, piece in zip(part.specs, pieces, strict=True):
-            writer.write(spec.name, piece)
-        done += n_weights
-        report(done, total)
+    writer = PackWriter(file, pack_config(source.config), [part.spec for part in parts])
+    own = [part for part in parts if part.source_name in source.tensors]
+    turned = [part for part in parts if part.source_name not in source.tensors]
+    running = sum(spec.n_bytes for spec in _body(parts)) if turned else 0
+    watch = _Watch(report, running + sum(part.spec.n_bytes for part in parts))
+    _fill(writer, own, source.path, source.tensors, watch)
+    if turned:  # last, when every weight has been seen to be a number
+        tensors = in_basis(source, source.tensors[_head_name(source)])
+        watch.add(running)
+        _fill(writer, turned, source.path, tensors, watch)
     meta = {
         "name": source.name,
         "source": origin,
@@ -186,63 +227,85 @@ def write_pack(
     writer.finish(meta)
 
 
-def _converted(source: Source, parts: list[Part]) -> Iterator[tuple[Part, int, list[U8]]]:
+def _fill(
+    writer: PackWriter,
+    parts: list[Part],
+    path: Path,
+    tensors: Mapping[str, Tensor],
+    watch: _Watch,
+) -> None:
+    for part, piece in _converted(parts, path, tensors):
+        writer.write(part.spec.name, piece)
+        watch.add(piece.size)
+
+
+def _converted(
+    parts: list[Part], path: Path, tensors: Mapping[str, Tensor]
+) -> Iterator[tuple[Part, U8]]:
     """Pieces in the order of the file, computed a few ahead on all cores.
 
     numpy releases the interpreter's lock, so threads are enough; the short queue bounds memory.
     """
     n_threads = min(len(os.sched_getaffinity(0)), 8)
-    waiting: deque[tuple[Part, int, Future[list[U8]]]] = deque()
+    waiting: deque[tuple[Part, Future[U8]]] = deque()
     with ThreadPoolExecutor(n_threads, "qwell-pack") as pool:
-        for part, first, last in _pieces(source, parts):
-            tensor = source.tensors[part.source_name]
-            job = partial(convert_piece, source, part, first, last)
-            waiting.append((part, (last - first) * tensor.cols, pool.submit(job)))
+        for part, first, last in _pieces(parts, tensors):
+            tensor = tensors[part.source_name]
+            job = partial(convert_piece, path, part, tensor, first, last)
+            waiting.append((part, pool.submit(job)))
             if len(waiting) > 2 * n_threads:
-                done_part, n, future = waiting.popleft()
-                yield done_part, n, future.result()
+                done_part, future = waiting.popleft()
+                yield done_part, future.result()
         while waiting:
-            done_part, n, future = waiting.popleft()
-            yield done_part, n, future.result()
+            done_part, future = waiting.popleft()
+            yield done_part, future.result()
 
 
-def _pieces(source: Source, parts: list[Part]) -> Iterator[tuple[Part, int, int]]:
+def _pieces(parts: list[Part], tensors: Mapping[str, Tensor]) -> Iterator[tuple[Part, int, int]]:
     for part in parts:
-        tensor = source.tensors[part.source_name]
-        step = max(ROWS, _PIECE_VALUES // tensor.cols // ROWS * ROWS)
+        tensor = tensors[part.source_name]
+        step = max(LANES, _PIECE_VALUES // tensor.cols // LANES * LANES)
         for first in range(0, tensor.rows, step):
             yield part, first, min(first + step, tensor.rows)
 
 
-def convert_piece(source: Source, part: Part, first: int, last: int) -> list[U8]:
-    """Rows first..last-1 of one tensor as bytes for each of its pack tensors."""
-    tensor = source.tensors[part.source_name]
-    kind = part.specs[0].kind
+def convert_piece(path: Path, part: Part, tensor: Tensor, first: int, last: int) -> U8:
+    """Rows first..last-1 of a tensor as the bytes of a piece of the pack's."""
+    kind = part.spec.kind
     blocks = tensor.blocks(first, last)
     if not np.isfinite(tensor.type.scales(blocks)).all():
         raise QwellError(
             "weights-corrupt",
-            found=f"{source.path}: tensor {part.source_name} holds values that are no numbers",
+            found=f"{path}: tensor {part.source_name} holds values that are no numbers",
             expected="finite weights and scales",
             fix="the file was damaged or badly converted: download it again (`qwell pull`)",
         )
     if kind is Kind.F32:
-        return [tensor.type.dequantize(blocks).view(np.uint8).reshape(-1)]
-    u, d, m = codes(tensor, blocks, Kind.Q8 if kind is Kind.HI else kind)
-    u, d, m = _shaped(u, d, m, tensor.cols)
-    return [encode(spec.kind, u, d, m) for spec in part.specs]
+        return tensor.type.dequantize(blocks).view(np.uint8).reshape(-1)
+    return encode(kind, *_shaped(*codes(tensor, blocks, kind), tensor.cols))
 
 
 def codes(tensor: Tensor, blocks: U8, kind: Kind) -> tuple[U8, F16, F16 | None]:
     """Stored codes (n, 32) with scales and minima (n,): taken over where exact, else computed."""
     if kind is Kind.Q4:
         return _q4_codes(tensor, blocks)
+    if kind is Kind.Q3:
+        d, u = quantize_q3(_groups(tensor, blocks))
+        return u, d, None
+    if kind is Kind.ROWS:
+        return _row_codes(tensor, blocks)
     offset, quantize = _SIGNED[kind]
     if tensor.type.symmetric and -offset <= tensor.type.q_min and tensor.type.q_max < offset:
         d, q = tensor.type.symmetric(blocks)
     else:
         d, q = quantize(_groups(tensor, blocks))
     return q.view(np.uint8) + np.uint8(offset), d, None
+
+
+def _row_codes(tensor: Tensor, blocks: U8) -> tuple[U8, F16, None]:
+    """As of q8, but signed; the engine's products take no -128, which no known writer makes."""
+    u, d, _ = codes(tensor, blocks, Kind.Q8)
+    return np.maximum(u, np.uint8(1)) - np.uint8(128), d, None
 
 
 def _q4_codes(tensor: Tensor, blocks: U8) -> tuple[U8, F16, F16]:
@@ -261,15 +324,11 @@ def _groups(tensor: Tensor, blocks: U8) -> F32:
 
 
 def _shaped(u: U8, d: F16, m: F16 | None, cols: int) -> tuple[U8, F16, F16 | None]:
-    """As matrices; rows padded to 16 with d = 0, m = 0 and the code 128."""
+    """As matrices; rows padded to 16 with zeros, of which d = 0 and m = 0 matter."""
     u, d = u.reshape(-1, cols), d.reshape(-1, cols // GROUP)
     m = m if m is None else m.reshape(d.shape)
     extra = padded_rows(len(u)) - len(u)
     if not extra:
         return u, d, m
     pad = ((0, extra), (0, 0))
-    return (
-        np.pad(u, pad, constant_values=128),
-        np.pad(d, pad),
-        m if m is None else np.pad(m, pad),
-    )
+    return np.pad(u, pad), np.pad(d, pad), m if m is None else np.pad(m, pad)

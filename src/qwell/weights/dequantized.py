@@ -24,9 +24,7 @@ def dequantized(path: Path) -> dict[str, F32]:
     shapes = matrices(pack.meta["config"])
     tensors = {}
     for short, name in pack_names(pack.config.n_layer, tied=bool(pack.config.tied)).items():
-        if f"{short}.hi" in pack.tensors:
-            tensors[name] = _joined(pack, short)[: shapes[name][0]]
-        elif pack.tensors[short][0].kind is Kind.F32:
+        if pack.tensors[short][0].kind is Kind.F32:
             tensors[name] = tensor_raw(pack, short).view(np.float32)
         else:
             tensors[name] = _matrix(pack, short)[: shapes[name][0]]
@@ -37,14 +35,6 @@ def _matrix(pack: Pack, name: str) -> F32:
     spec, _ = pack.tensors[name]
     u, d, m = decode(spec.kind, tensor_raw(pack, name), spec.rows, spec.cols)
     return values(spec.kind, u, d, m)
-
-
-def _joined(pack: Pack, short: str) -> F32:
-    spec, _ = pack.tensors[f"{short}.hi"]
-    high, d, _ = decode(Kind.HI, tensor_raw(pack, f"{short}.hi"), spec.rows, spec.cols)
-    low, d_low, _ = decode(Kind.LO, tensor_raw(pack, f"{short}.lo"), spec.rows, spec.cols)
-    assert (d == d_low).all()
-    return values(Kind.Q8, high | low, d)
 
 
 def dequantized_source(path: Path) -> dict[str, F32]:

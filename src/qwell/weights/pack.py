@@ -23,7 +23,7 @@ from qwell.weights.blocks import U8
 from qwell.weights.planes import Kind, tensor_bytes
 
 MAGIC = b"QWELLPK1"
-VERSION = 4
+VERSION = 5
 SUFFIX = ".qpack"
 _PAGE = 4096
 _HEAD = struct.Struct("<8sIIQQQ24x")

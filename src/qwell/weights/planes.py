@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from qwell.weights.blocks import F16, F32, U8
 
-ROWS = 16  # rows of a group
+LANES = 16  # rows of a group, side by side in a lane vector
 COLS = 32  # columns of a block
 PAIR = 2  # blocks that lie together, so that everything starts on a cache line
 
@@ -23,8 +23,8 @@ class Kind(IntEnum):
     Q8 = 1
     Q5 = 2
     Q4 = 3
-    HI = 4
-    LO = 5
+    Q3 = 4
+    ROWS = 5
     Q6 = 6
 
 
@@ -33,60 +33,62 @@ _VECTORS = {
     Kind.Q6: 6,
     Kind.Q5: 5,
     Kind.Q4: 4,
-    Kind.HI: 3,
+    Kind.Q3: 3,
 }  # lane vectors of 64 bytes a block
 
 
+_OFFSETS = {Kind.Q8: 128, Kind.Q6: 32, Kind.Q5: 16, Kind.Q3: 3.5}  # the code of the value 0
 _HIGH_BITS = {Kind.Q6: (4, 5), Kind.Q5: (4,)}  # bits of a code that lie outside of its nibble
 
 
 def padded_rows(rows: int) -> int:
-    return -(-rows // ROWS) * ROWS
+    return -(-rows // LANES) * LANES
 
 
 def tensor_bytes(kind: Kind, rows: int, cols: int) -> int:
     """Exactly what the kind needs for rows (a multiple of 16, except for F32) and cols."""
     if kind is Kind.F32:
         return rows * cols * 4
-    if kind is Kind.LO:
-        return rows * (cols // 2 + cols // 8 + cols // COLS * 2)
+    if kind is Kind.ROWS:
+        return rows * (cols + cols // COLS * 2)
     assert cols % (PAIR * COLS) == 0, cols
-    scales = ROWS * 2 * (2 if kind is Kind.Q4 else 1)
-    return rows // ROWS * (cols // COLS) * (scales + _VECTORS[kind] * 64)
+    scales = LANES * 2 * (2 if kind is Kind.Q4 else 1)
+    return rows // LANES * (cols // COLS) * (scales + _VECTORS[kind] * 64)
 
 
 def encode(kind: Kind, u: U8, d: F16, m: F16 | None = None) -> U8:
     """The bytes of a piece of a matrix, flat.
 
-    u  # (rows, cols) codes as the kind stores them: q + 128, q + 32, q + 16 or 0..15
+    u  # (rows, cols) codes as the kind stores them: q + 128, q + 32, q + 16, 0..15, 0..7; for ROWS
+       # the bytes of int8 q
     d  # (rows, cols / 32)
     m  # (rows, cols / 32) for Q4
     """
-    if kind is Kind.LO:
-        return _encode_lo(u, d)
+    if kind is Kind.ROWS:
+        return _encode_rows(u, d)
     parts = [_scales(d)]
     if m is not None:
         parts.append(_scales(m))
     lanes = _to_lanes(u)
     if kind is Kind.Q8:
         parts.append(lanes)
-    elif kind is Kind.HI:
-        parts.append(_join_three_bits(lanes >> np.uint8(5)))
+    elif kind is Kind.Q3:
+        parts.append(_join_three_bits(lanes))
     elif kind is Kind.Q4:
         parts.append(_join_nibbles(lanes))
     else:
         planes = [_bits(lanes, bit) for bit in _HIGH_BITS[kind]]
         parts += [_join_nibbles(lanes & np.uint8(15)), np.stack(planes, axis=2)]
-    pairs = len(u) // ROWS, u.shape[1] // (PAIR * COLS)
+    pairs = len(u) // LANES, u.shape[1] // (PAIR * COLS)
     return np.concatenate([part.reshape(*pairs, -1) for part in parts], axis=2).reshape(-1)
 
 
 def decode(kind: Kind, raw: U8, rows: int, cols: int) -> tuple[U8, F16, F16 | None]:
-    """Inverse of encode; for HI and LO only the three or five stored bits of u are set."""
-    if kind is Kind.LO:
-        return _decode_lo(raw, rows, cols)
-    pairs = raw.reshape(rows // ROWS, cols // (PAIR * COLS), -1)
-    at = PAIR * ROWS * 2
+    """Inverse of encode."""
+    if kind is Kind.ROWS:
+        return _decode_rows(raw, rows, cols)
+    pairs = raw.reshape(rows // LANES, cols // (PAIR * COLS), -1)
+    at = PAIR * LANES * 2
     d, m = _scales_of(pairs[:, :, :at], cols), None
     if kind is Kind.Q4:
         m = _scales_of(pairs[:, :, at : 2 * at], cols)
@@ -95,9 +97,8 @@ def decode(kind: Kind, raw: U8, rows: int, cols: int) -> tuple[U8, F16, F16 | No
     n_blocks = cols // COLS
     if kind is Kind.Q8:
         return _from_lanes(body.reshape(-1, n_blocks, 8, 64)), d, m
-    if kind is Kind.HI:
-        high = _split_three_bits(body.reshape(-1, n_blocks, 3, 64))
-        return _from_lanes(high << np.uint8(5)), d, m
+    if kind is Kind.Q3:
+        return _from_lanes(_split_three_bits(body.reshape(-1, n_blocks, 3, 64))), d, m
     nibbles = body[:, :, : PAIR * 256].reshape(-1, n_blocks, 4, 64)
     lanes = np.concatenate([nibbles & 15, nibbles >> 4], axis=2)
     if high_bits := _HIGH_BITS.get(kind):
@@ -109,9 +110,10 @@ def decode(kind: Kind, raw: U8, rows: int, cols: int) -> tuple[U8, F16, F16 | No
 
 
 def values(kind: Kind, u: U8, d: F16, m: F16 | None = None) -> F32:
-    """float32 of complete codes; HI and LO need their two halves joined first."""
-    offset = {Kind.Q8: 128, Kind.HI: 128, Kind.LO: 128, Kind.Q6: 32, Kind.Q5: 16}.get(kind, 0)
-    codes = u.reshape(len(u), -1, COLS).astype(np.float32) - np.float32(offset)
+    """float32, (rows, cols)."""
+    q = u.view(np.int8) if kind is Kind.ROWS else u
+    codes = q.reshape(len(u), -1, COLS).astype(np.float32)
+    codes -= np.float32(_OFFSETS.get(kind, 0))
     codes *= d.astype(np.float32)[:, :, None]
     if m is not None:
         codes += m.astype(np.float32)[:, :, None]
@@ -121,14 +123,14 @@ def values(kind: Kind, u: U8, d: F16, m: F16 | None = None) -> F32:
 def _to_lanes(u: U8) -> U8:
     """(rows, cols) to (groups, blocks, quads, 64): byte 4 * row + column of the quad."""
     rows, cols = u.shape
-    quads = np.ascontiguousarray(u).view(np.uint32).reshape(rows // ROWS, ROWS, cols // COLS, 8)
+    quads = np.ascontiguousarray(u).view(np.uint32).reshape(rows // LANES, LANES, cols // COLS, 8)
     return np.ascontiguousarray(quads.transpose(0, 2, 3, 1)).view(np.uint8)
 
 
 def _from_lanes(lanes: U8) -> U8:
     quads = np.ascontiguousarray(lanes).view(np.uint32)  # (groups, blocks, 8, 16)
     rows = np.ascontiguousarray(quads.transpose(0, 3, 1, 2))
-    return rows.reshape(quads.shape[0] * ROWS, -1).view(np.uint8)
+    return rows.reshape(quads.shape[0] * LANES, -1).view(np.uint8)
 
 
 def _join_nibbles(lanes: U8) -> U8:
@@ -164,29 +166,22 @@ def _bits(lanes: U8, bit: int) -> U8:
 
 def _scales(d: F16) -> U8:
     """(rows, blocks) to (groups, blocks, 32 bytes): one scale a row."""
-    by_block = d.reshape(-1, ROWS, d.shape[1]).transpose(0, 2, 1)
+    by_block = d.reshape(-1, LANES, d.shape[1]).transpose(0, 2, 1)
     return np.ascontiguousarray(by_block).view(np.uint8)
 
 
 def _scales_of(part: U8, cols: int) -> F16:
     scales = np.ascontiguousarray(part).view(np.float16)
-    by_row = scales.reshape(len(part), cols // COLS, ROWS).transpose(0, 2, 1)
+    by_row = scales.reshape(len(part), cols // COLS, LANES).transpose(0, 2, 1)
     return np.ascontiguousarray(by_row).reshape(-1, cols // COLS)
 
 
-def _encode_lo(u: U8, d: F16) -> U8:
-    rows, cols = u.shape
-    blocks = u.reshape(rows, cols // COLS, COLS)
-    nibbles: U8 = (blocks[:, :, :16] & np.uint8(15)) | (blocks[:, :, 16:] << np.uint8(4))
-    fifths = np.packbits(u >> np.uint8(4) & np.uint8(1), axis=1, bitorder="little")
+def _encode_rows(u: U8, d: F16) -> U8:
     scales = np.ascontiguousarray(d).view(np.uint8)
-    return np.concatenate([nibbles.reshape(rows, -1), fifths, scales], axis=1).reshape(-1)
+    return np.concatenate([u, scales], axis=1).reshape(-1)
 
 
-def _decode_lo(raw: U8, rows: int, cols: int) -> tuple[U8, F16, None]:
+def _decode_rows(raw: U8, rows: int, cols: int) -> tuple[U8, F16, None]:
     by_row = raw.reshape(rows, -1)
-    nibbles = by_row[:, : cols // 2].reshape(rows, -1, 16)
-    u = np.concatenate([nibbles & 15, nibbles >> 4], axis=2).reshape(rows, cols)
-    at = cols // 2 + cols // 8
-    u |= np.unpackbits(by_row[:, cols // 2 : at], axis=1, bitorder="little") << np.uint8(4)
-    return u, np.ascontiguousarray(by_row[:, at:]).view(np.float16), None
+    scales = np.ascontiguousarray(by_row[:, cols:]).view(np.float16)
+    return np.ascontiguousarray(by_row[:, :cols]), scales, None

@@ -1,4 +1,4 @@
-"""float32 to 8, 6, 5 and 4 bit codes with searched scales.
+"""float32 to 8, 6, 5, 4 and 3 bit codes with searched scales.
 
 Knows numbers only: no tensor names, no files, no memory layout. Callers bound the memory by
 passing a few thousand groups at a time.
@@ -17,6 +17,7 @@ from qwell.weights.blocks import F16, F32, I8, U8
 
 # Scales tried, relative to the one at which the largest value just fits.
 _SIGNED_TRIES = (1.0, 0.85, 0.9, 0.95, 1.06)
+_Q3_TRIES = (1.0, 0.9, 0.8, 0.7, 0.6)
 # Shares of the range that a group's smallest and largest values may lie outside of the codes.
 _Q4_CUTS = (0.0, 0.05, 0.1)
 
@@ -78,6 +79,35 @@ def quantize_q4(w: F32) -> tuple[F16, F16, U8]:
     d16, m16 = best_d.astype(np.float16), best_m.astype(np.float16)
     codes = _affine_codes(w, d16.astype(np.float32), m16.astype(np.float32))
     return d16, m16, codes.astype(np.uint8)
+
+
+def quantize_q3(w: F32) -> tuple[F16, U8]:
+    """(n, 32) to scales (n,) and codes (n, 32) in 0..7, for values d * (code - 3.5).
+
+    No code is 0: the few there are lie evenly on both sides of it.
+    """
+    start = np.abs(w).max(axis=1) / np.float32(3.5)
+    best_score = np.full(len(w), -1, np.float32)
+    best = start.copy()
+    for ratio in _Q3_TRIES:
+        q = _halves(w, start * np.float32(ratio))
+        wq = np.einsum("ij,ij->i", w, q)
+        qq = np.einsum("ij,ij->i", q, q)
+        score = wq * wq / qq  # squared length of w explained by q
+        better = score > best_score
+        best_score[better] = score[better]
+        best[better] = (wq / qq)[better]
+    d = best.astype(np.float16)
+    codes = _halves(w, d.astype(np.float32)) + np.float32(3.5)
+    return d, codes.astype(np.uint8)
+
+
+def _halves(w: F32, d: F32) -> F32:
+    """The nearest of -3.5, -2.5 .. 3.5 to w / d."""
+    q = w * _inverse(d)[:, None]
+    np.floor(q, out=q)
+    q += np.float32(0.5)
+    return np.clip(q, -3.5, 3.5, out=q)
 
 
 def _inverse(d: F32) -> F32:
