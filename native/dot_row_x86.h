@@ -34,8 +34,7 @@ float dot_row(const uint8_t* row, const Activations& x) {
   __m256 sums[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
   int b = 0;
   for (; b + kAtOnce <= n_blocks; b += kAtOnce) {
-    const __m256 scale =
-        _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(d + b)));
+    const __m256 scale = _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(d + b)));
     alignas(32) float scales[kAtOnce];
     _mm256_store_ps(scales, _mm256_mul_ps(scale, _mm256_loadu_ps(x.d + b)));
     QWELL_UNROLL

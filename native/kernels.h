@@ -58,6 +58,10 @@ struct Kernels {
   // panel: scratch of at least panel_bytes(cols).
   void (*matmul)(const Tensor& w, int begin, int end, const Activations& x, float* out,
                  int64_t stride, bool accumulate, uint8_t* panel);
+  // out[t][row] = offsets[t] + d[row] * sum over blocks of  dx * (u . q) - scan_centre(bits) * s
+  // for rows of groups [begin, end) of a scan.
+  void (*scan)(const Tensor& w, int begin, int end, const Activations& x, const float* offsets,
+               float* out, int64_t stride);
   // One row of a tensor of kind rows times tile-of-one activations.
   float (*dot_row)(const uint8_t* row, const Activations& x);
   // Quantise n values of one token, from column 32 * first_block on. rest: null, or where what
@@ -65,6 +69,8 @@ struct Kernels {
   void (*quantize)(const float* x, int n, const Activations& to, int token, int first_block,
                    float* rest);
   void (*rms_norm)(const float* x, const float* weight, float eps, int n, float* out);
+  // n a multiple of 16
+  float (*dot)(const float* a, const float* b, int n);
   // gate[i] = silu(gate[i]) * up[i]
   void (*silu_mul)(float* gate, const float* up, int n);
   void (*attend)(const Attention& a);
@@ -128,10 +134,16 @@ static inline Block block_of(Kind kind, const uint8_t* group, int b) {
           pair + layout.bits + i * bit_vectors(kind) * kVector};
 }
 
-// The code of a quad in the three lane vectors of a q3 block, given one byte of each.
-static inline int code_of_three_bits(uint8_t a, uint8_t b, uint8_t c, int quad) {
-  if (quad < 6) return (quad < 2 ? a : quad < 4 ? b : c) >> quad % 2 * 3 & 7;
-  return quad == 6 ? a >> 6 | (c >> 4 & 4) : b >> 6 | (c >> 5 & 4);
+// Between two codes of a scan: what is near zero rounds to either side.
+static constexpr float scan_centre(int bits) { return static_cast<float>((1 << bits) - 1) / 2; }
+
+// The code of a quad in the lane vectors of a block of a scan, for one of their 64 bytes.
+static inline int scan_code(int bits, const uint8_t* byte, int quad) {
+  if (bits == 4) return quad < 4 ? byte[quad * kVector] & 15 : byte[quad % 4 * kVector] >> 4;
+  if (bits == 2) return byte[quad / 4 * kVector] >> quad % 4 * 2 & 3;
+  if (bits == 1) return byte[0] >> quad & 1;
+  if (quad < 6) return byte[quad / 2 * kVector] >> quad % 2 * 3 & 7;
+  return byte[(quad - 6) * kVector] >> 6 | (byte[2 * kVector] >> (quad - 2) & 4);
 }
 
 // value = sum over blocks of  d * (dx * (u . q) + offset_of(kind) * s)  [+ m * s]
@@ -143,8 +155,6 @@ static constexpr float offset_of(Kind kind) {
       return -32.0f;
     case Kind::q5:
       return -16.0f;
-    case Kind::q3:
-      return -3.5f;  // between two codes: what is near zero rounds to either side
     default:
       return 0.0f;
   }

@@ -57,20 +57,6 @@ struct Source {
   const uint8_t* bits;
   // lane vector halves of nibble vector v: quad v and quad v + 4
   inline void pair(int v, __m256i& first, __m256i& second) const {
-    if constexpr (kind == Kind::q3) {
-      const __m256i three = _mm256_set1_epi8(3), seven = _mm256_set1_epi8(7);
-      const __m256i third = _mm256_set1_epi8(4);
-      const __m256i ab = load(quants + v / 2 * kVector), c = load(quants + 2 * kVector);
-      first = _mm256_and_si256(_mm256_srli_epi16(ab, v % 2 * 3), seven);
-      if (v < 2) {
-        second = _mm256_and_si256(_mm256_srli_epi16(c, v * 3), seven);
-      } else {  // the two bits that quad v left in its vector's other half, and one of the third's
-        const __m256i rest = load(quants + (v - 2) * kVector);
-        second = _mm256_or_si256(_mm256_and_si256(_mm256_srli_epi16(rest, 6), three),
-                                 _mm256_and_si256(_mm256_srli_epi16(c, v + 2), third));
-      }
-      return;
-    }
     const __m256i raw = load(quants + v * kVector);
     first = low_nibbles(raw);
     second = high_nibbles(raw);
@@ -314,6 +300,65 @@ void fill_panel(const uint8_t* group, int blocks, uint8_t* panel) {
   }
 }
 
+// Lane vectors of half a group of one block of a scan.
+template <int bits>
+inline void unpack_scan(const uint8_t* block, __m256i u[kQuads]) {
+  constexpr int kMost = (1 << bits) - 1, kInVector = 8 / bits;  // whole quads of a lane vector
+  const __m256i most = _mm256_set1_epi8(kMost);
+  constexpr int kWhole = bits == 3 ? 6 : kQuads;
+  QWELL_UNROLL
+  for (int quad = 0; quad < kWhole; ++quad) {
+    const int vector = bits == 4 ? quad % 4 : quad / kInVector;
+    const int shift = bits == 4 ? quad / 4 * 4 : quad % kInVector * bits;
+    u[quad] = _mm256_and_si256(_mm256_srli_epi16(load(block + vector * kVector), shift), most);
+  }
+  if constexpr (bits == 3) {  // two bits in what is left of a vector, the third in the last
+    QWELL_UNROLL
+    for (int quad = 6; quad < kQuads; ++quad) {
+      const __m256i two = _mm256_srli_epi16(load(block + (quad - 6) * kVector), 6);
+      const __m256i third = _mm256_srli_epi16(load(block + 2 * kVector), quad - 2);
+      u[quad] = _mm256_or_si256(_mm256_and_si256(two, _mm256_set1_epi8(3)),
+                                _mm256_and_si256(third, _mm256_set1_epi8(4)));
+    }
+  }
+}
+
+// What a tile of T tokens adds up over the blocks of one group of a scan.
+template <int T>
+struct ScanSums {
+  alignas(32) float total[2][T][8] = {};
+  template <int bits>
+  inline void add(const uint8_t* block, const int8_t* q, const float* dx, const float* sx) {
+    QWELL_UNROLL
+    for (int half = 0; half < 2; ++half) {
+      __m256i u[kQuads];
+      unpack_scan<bits>(block + half * 32, u);
+      for (int t = 0; t < T; ++t) {
+        __m256i pairs = _mm256_setzero_si256();
+        QWELL_UNROLL
+        for (int quad = 0; quad < kQuads; ++quad) {
+          qwell::add(pairs, _mm256_maddubs_epi16(u[quad], quad_of(q + (quad * T + t) * 4)));
+        }
+        const __m256 centre = _mm256_set1_ps(scan_centre(bits) * sx[t]);
+        const __m256 value = _mm256_fmsub_ps(_mm256_cvtepi32_ps(widen(pairs)),
+                                             _mm256_set1_ps(dx[t]), centre);
+        float* sum = total[half][t];
+        _mm256_store_ps(sum, _mm256_add_ps(_mm256_load_ps(sum), value));
+      }
+    }
+  }
+  inline void store(const float* d, const float* offsets, float* y, int64_t stride) const {
+    for (int half = 0; half < 2; ++half) {
+      for (int t = 0; t < T; ++t) {
+        const __m256 value =
+            _mm256_fmadd_ps(_mm256_loadu_ps(d + half * 8), _mm256_load_ps(total[half][t]),
+                            _mm256_set1_ps(offsets[t]));
+        _mm256_storeu_ps(y + t * stride + half * 8, value);
+      }
+    }
+  }
+};
+
 inline __m256i products(__m256i u, __m256i q) {
   return widen(_mm256_maddubs_epi16(u, q));
 }
@@ -324,6 +369,7 @@ inline __m256i products(__m256i u, __m256i q) {
 
 #include "dot_row_x86.h"
 #include "matmul_driver.h"
+#include "scan_driver.h"
 
 namespace qwell {
 namespace avx2 {
@@ -336,6 +382,7 @@ const Kernels& avx2_kernels() {
     k.name = "avx2";
     k.tile = kTile;
     k.matmul = matmul;
+    k.scan = scan;
     k.dot_row = dot_row;
     return k;
   }();

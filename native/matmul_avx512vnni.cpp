@@ -26,22 +26,6 @@ inline void unpack(const uint8_t* quants, const uint8_t* bits, __m512i u[kQuads]
     return;
   }
   constexpr int kOrAnd = 0xf8;  // A | (B & C)
-  if constexpr (kind == Kind::q3) {
-    const __m512i three = _mm512_set1_epi8(3), seven = _mm512_set1_epi8(7);
-    const __m512i third = _mm512_set1_epi8(4);
-    const __m512i a = load(quants), b = load(quants + kVector), c = load(quants + 2 * kVector);
-    u[0] = _mm512_and_si512(a, seven);
-    u[1] = _mm512_and_si512(_mm512_srli_epi16(a, 3), seven);
-    u[2] = _mm512_and_si512(b, seven);
-    u[3] = _mm512_and_si512(_mm512_srli_epi16(b, 3), seven);
-    u[4] = _mm512_and_si512(c, seven);
-    u[5] = _mm512_and_si512(_mm512_srli_epi16(c, 3), seven);
-    u[6] = _mm512_and_si512(_mm512_srli_epi16(a, 6), three);
-    u[6] = _mm512_ternarylogic_epi64(u[6], _mm512_srli_epi16(c, 4), third, kOrAnd);
-    u[7] = _mm512_and_si512(_mm512_srli_epi16(b, 6), three);
-    u[7] = _mm512_ternarylogic_epi64(u[7], _mm512_srli_epi16(c, 5), third, kOrAnd);
-    return;
-  }
   const __m512i low = _mm512_set1_epi8(15);
   QWELL_UNROLL
   for (int v = 0; v < 4; ++v) {
@@ -58,6 +42,29 @@ inline void unpack(const uint8_t* quants, const uint8_t* bits, __m512i u[kQuads]
       const __m512i moved = left > 0 ? _mm512_slli_epi16(b, static_cast<unsigned>(left))
                                      : _mm512_srli_epi16(b, static_cast<unsigned>(-left));
       u[v] = _mm512_ternarylogic_epi64(u[v], moved, mask, kOrAnd);
+    }
+  }
+}
+
+// The same of a block of a scan.
+template <int bits>
+inline void unpack_scan(const uint8_t* block, __m512i u[kQuads]) {
+  if constexpr (bits == 4) return unpack<Kind::q4>(block, nullptr, u);
+  constexpr int kMost = (1 << bits) - 1, kInVector = 8 / bits;  // whole quads of a lane vector
+  const __m512i most = _mm512_set1_epi8(kMost);
+  constexpr int kWhole = bits == 3 ? 6 : kQuads;
+  QWELL_UNROLL
+  for (int quad = 0; quad < kWhole; ++quad) {
+    const __m512i raw = load(block + quad / kInVector * kVector);
+    u[quad] = _mm512_and_si512(_mm512_srli_epi16(raw, quad % kInVector * bits), most);
+  }
+  if constexpr (bits == 3) {  // two bits in what is left of a vector, the third in the last
+    QWELL_UNROLL
+    for (int quad = 6; quad < kQuads; ++quad) {
+      const __m512i two = _mm512_srli_epi16(load(block + (quad - 6) * kVector), 6);
+      const __m512i third = _mm512_srli_epi16(load(block + 2 * kVector), quad - 2);
+      u[quad] = _mm512_ternarylogic_epi64(_mm512_and_si512(two, _mm512_set1_epi8(3)), third,
+                                          _mm512_set1_epi8(4), 0xf8);  // A | (B & C)
     }
   }
 }
@@ -175,6 +182,44 @@ void fill_panel(const uint8_t* group, int blocks, uint8_t* panel) {
   }
 }
 
+// What a tile of T tokens adds up over the blocks of one group of a scan.
+template <int T>
+struct ScanSums {
+  __m512 total[T];
+  ScanSums() {
+    QWELL_UNROLL
+    for (int t = 0; t < T; ++t) total[t] = _mm512_setzero_ps();
+  }
+  template <int bits>
+  inline void add(const uint8_t* block, const int8_t* q, const float* dx, const float* sx) {
+    __m512i u[kQuads], dot[T];
+    unpack_scan<bits>(block, u);
+    QWELL_UNROLL
+    for (int t = 0; t < T; ++t) dot[t] = _mm512_setzero_si512();
+    QWELL_UNROLL
+    for (int quad = 0; quad < kQuads; ++quad) {
+      QWELL_UNROLL
+      for (int t = 0; t < T; ++t) {
+        dot[t] = _mm512_dpbusd_epi32(dot[t], u[quad], quad_of(q + (quad * T + t) * 4));
+      }
+    }
+    QWELL_UNROLL
+    for (int t = 0; t < T; ++t) {
+      const __m512 centre = _mm512_set1_ps(scan_centre(bits) * sx[t]);
+      total[t] = _mm512_add_ps(total[t], _mm512_fmsub_ps(_mm512_cvtepi32_ps(dot[t]),
+                                                         _mm512_set1_ps(dx[t]), centre));
+    }
+  }
+  inline void store(const float* d, const float* offsets, float* y, int64_t stride) const {
+    QWELL_UNROLL
+    for (int t = 0; t < T; ++t) {
+      const __m512 value =
+          _mm512_fmadd_ps(_mm512_loadu_ps(d), total[t], _mm512_set1_ps(offsets[t]));
+      _mm512_storeu_ps(y + t * stride, value);
+    }
+  }
+};
+
 inline __m256i products(__m256i u, __m256i q) {
   return _mm256_dpbusd_epi32(_mm256_setzero_si256(), u, q);
 }
@@ -185,6 +230,7 @@ inline __m256i products(__m256i u, __m256i q) {
 
 #include "dot_row_x86.h"
 #include "matmul_driver.h"
+#include "scan_driver.h"
 
 namespace qwell {
 namespace avx512vnni {
@@ -197,6 +243,7 @@ const Kernels& avx512vnni_kernels() {
     k.name = "avx512vnni";
     k.tile = kTile;
     k.matmul = matmul;
+    k.scan = scan;
     k.dot_row = dot_row;
     return k;
   }();

@@ -66,8 +66,6 @@ void matmul(const Tensor& w, int begin, int end, const Activations& x, float* ou
       return groups<Kind::q5>(w, begin, end, x, out, stride, accumulate, panel);
     case Kind::q4:
       return groups<Kind::q4>(w, begin, end, x, out, stride, accumulate, panel);
-    case Kind::q3:
-      return groups<Kind::q3>(w, begin, end, x, out, stride, accumulate, panel);
     default:
       return;
   }

@@ -34,17 +34,6 @@ inline int8x16_t weights(const Block& block, int quad, int part) {
     const uint8x16_t raw = vld1q_u8(block.quants + quad * kVector + part * 16);
     return vreinterpretq_s8_u8(veorq_u8(raw, vdupq_n_u8(128)));
   }
-  if constexpr (kind == Kind::q3) {
-    const uint8_t* at = block.quants + part * 16;
-    const uint8x16_t own = vld1q_u8(at + (quad < 6 ? quad / 2 : quad - 6) * kVector);
-    if (quad < 6) {
-      const uint8x16_t moved = vshlq_u8(own, vdupq_n_s8(static_cast<int8_t>(-3 * (quad % 2))));
-      return vreinterpretq_s8_u8(vandq_u8(moved, vdupq_n_u8(7)));
-    }
-    const uint8x16_t third =
-        vshlq_u8(vld1q_u8(at + 2 * kVector), vdupq_n_s8(static_cast<int8_t>(2 - quad)));
-    return vreinterpretq_s8_u8(vorrq_u8(vshrq_n_u8(own, 6), vandq_u8(third, vdupq_n_u8(4))));
-  }
   const uint8x16_t raw = vld1q_u8(block.quants + quad % 4 * kVector + part * 16);
   uint8x16_t u = quad < 4 ? vandq_u8(raw, vdupq_n_u8(15)) : vshrq_n_u8(raw, 4);
   for (int i = 0; i < bit_vectors(kind); ++i) {
@@ -149,12 +138,61 @@ void matmul(const Tensor& w, int begin, int end, const Activations& x, float* ou
       return groups<Kind::q5>(w, begin, end, x, out, stride, accumulate, panel);
     case Kind::q4:
       return groups<Kind::q4>(w, begin, end, x, out, stride, accumulate, panel);
-    case Kind::q3:
-      return groups<Kind::q3>(w, begin, end, x, out, stride, accumulate, panel);
     default:
       return portable_kernels().matmul(w, begin, end, x, out, stride, accumulate, panel);
   }
 }
+
+// Weights of one quad and four rows of a block of a scan.
+template <int bits>
+inline int8x16_t scan_weights(const uint8_t* block, int quad, int part) {
+  const uint8_t* at = block + part * 16;
+  const auto moved = [&](int vector, int right) {
+    return vshlq_u8(vld1q_u8(at + vector * kVector), vdupq_n_s8(static_cast<int8_t>(-right)));
+  };
+  if (bits == 3 && quad >= 6) {  // two bits in what is left of a vector, the third in the last
+    const uint8x16_t third = vandq_u8(moved(2, quad - 2), vdupq_n_u8(4));
+    return vreinterpretq_s8_u8(vorrq_u8(moved(quad - 6, 6), third));
+  }
+  constexpr int kInVector = 8 / bits;
+  const uint8x16_t u = bits == 4 ? moved(quad % 4, quad / 4 * 4)
+                                 : moved(quad / kInVector, quad % kInVector * bits);
+  return vreinterpretq_s8_u8(vandq_u8(u, vdupq_n_u8((1 << bits) - 1)));
+}
+
+// What a tile of T tokens adds up over the blocks of one group of a scan.
+template <int T>
+struct ScanSums {
+  float32x4_t total[kParts][T] = {};
+  template <int bits>
+  inline void add(const uint8_t* block, const int8_t* q, const float* dx, const float* sx) {
+    int32x4_t dot[kParts][T] = {};
+    for (int quad = 0; quad < kQuads; ++quad) {
+      for (int part = 0; part < kParts; ++part) {
+        const int8x16_t w = scan_weights<bits>(block, quad, part);
+        for (int t = 0; t < T; ++t) {
+          dot[part][t] = vdotq_s32(dot[part][t], w, quad_of(q + (quad * T + t) * 4));
+        }
+      }
+    }
+    for (int part = 0; part < kParts; ++part) {
+      for (int t = 0; t < T; ++t) {
+        const float32x4_t value = vmulq_n_f32(vcvtq_f32_s32(dot[part][t]), dx[t]);
+        const float32x4_t centre = vdupq_n_f32(scan_centre(bits) * sx[t]);
+        total[part][t] = vaddq_f32(total[part][t], vsubq_f32(value, centre));
+      }
+    }
+  }
+  inline void store(const float* d, const float* offsets, float* y, int64_t stride) const {
+    for (int part = 0; part < kParts; ++part) {
+      for (int t = 0; t < T; ++t) {
+        const float32x4_t value =
+            vfmaq_f32(vdupq_n_f32(offsets[t]), vld1q_f32(d + part * 4), total[part][t]);
+        vst1q_f32(y + t * stride + part * 4, value);
+      }
+    }
+  }
+};
 
 float dot_row(const uint8_t* row, const Activations& x) {
   const int n_blocks = x.cols / kBlock;
@@ -172,6 +210,11 @@ float dot_row(const uint8_t* row, const Activations& x) {
 
 }  // namespace
 
+}  // namespace qwell
+
+#include "scan_driver.h"
+
+namespace qwell {
 namespace neon {
 extern const Kernels ops;
 }
@@ -182,6 +225,7 @@ const Kernels& neon_kernels() {
     k.name = "neon";
     k.tile = kTile;
     k.matmul = matmul;
+    k.scan = scan;
     k.dot_row = dot_row;
     return k;
   }();

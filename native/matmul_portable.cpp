@@ -1,4 +1,6 @@
 // The definition: plain C++ for any machine. Every other instruction set must equal this one.
+#include <cstring>
+
 #include "half.h"
 #include "kernels.h"
 
@@ -8,9 +10,6 @@ namespace {
 // The unsigned integer of one weight of a block.
 int quant_at(Kind kind, const uint8_t* quants, const uint8_t* bits, int quad, int lane) {
   if (kind == Kind::q8) return quants[quad * kVector + lane];
-  if (kind == Kind::q3) {
-    return code_of_three_bits(quants[lane], quants[kVector + lane], quants[2 * kVector + lane], quad);
-  }
   const uint8_t pair = quants[quad % 4 * kVector + lane];
   const int nibble = quad < 4 ? pair & 15 : pair >> 4;
   const int fifth = bit_vectors(kind) > 0 ? bits[lane] >> quad & 1 : 0;
@@ -63,6 +62,42 @@ void matmul(const Tensor& w, int begin, int end, const Activations& x, float* ou
   }
 }
 
+void scan(const Tensor& w, int begin, int end, const Activations& x, const float* offsets,
+          float* out, int64_t stride) {
+  const ScanBlocks n = scan_blocks(w.cols);
+  const int blocks_of[] = {n.four, n.three, n.two, n.one};
+  for (int group = begin; group < end; ++group) {
+    float d[kLanes];
+    std::memcpy(d, w.group(group), sizeof d);
+    for (int token = 0; token < x.m; ++token) {
+      const Tile tile = tile_of(x, token);
+      const int t = token - tile.first;
+      float sums[kLanes] = {};
+      const uint8_t* at = w.group(group) + kVector;
+      int b = 0;
+      for (int bits = 4; bits > 0; --bits) {
+        for (int end_of_bits = b + blocks_of[4 - bits]; b < end_of_bits; ++b) {
+          int32_t dots[kLanes] = {};
+          for (int quad = 0; quad < kQuads; ++quad) {
+            const int8_t* a = tile_q(x, tile.first) + ((b * kQuads + quad) * tile.width + t) * 4;
+            for (int lane = 0; lane < kVector; ++lane) {
+              dots[lane / 4] += scan_code(bits, at + lane, quad) * a[lane % 4];
+            }
+          }
+          const float scale = tile_d(x, tile.first)[b * tile.width + t];
+          const float sum = tile_s(x, tile.first)[b * tile.width + t];
+          for (int row = 0; row < kLanes; ++row) {
+            sums[row] += scale * static_cast<float>(dots[row]) - scan_centre(bits) * sum;
+          }
+          at += bits * kVector;
+        }
+      }
+      float* y = out + token * stride + group * kLanes;
+      for (int row = 0; row < kLanes; ++row) y[row] = offsets[token] + d[row] * sums[row];
+    }
+  }
+}
+
 float dot_row(const uint8_t* row, const Activations& x) {
   const auto* d = reinterpret_cast<const uint16_t*>(row + x.cols);
   float sum = 0;
@@ -88,6 +123,7 @@ const Kernels& portable_kernels() {
     k.name = "portable";
     k.tile = 4;
     k.matmul = matmul;
+    k.scan = scan;
     k.dot_row = dot_row;
     return k;
   }();

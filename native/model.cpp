@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <numeric>
 #include <stdexcept>
 
 #include "half.h"
@@ -115,11 +114,9 @@ void Model::load_head() {
   };
   embd_ = rows("embd");
   head_.rows = c.tied ? embd_ : rows("head");
-  const int rank = pack_.tensor("head.scan").cols;
-  if (rank > c.n_embd) throw std::runtime_error("head.scan: more columns than the embedding");
-  head_.scan = pack_.tensor("head.scan", Kind::q3, c.n_vocab_padded, rank);
-  if (rank != c.n_embd || pack_.has("head.turn")) {
-    head_.turn = pack_.matrix("head.turn", rank, c.n_embd);
+  head_.scan = pack_.tensor("head.scan", Kind::scan, c.n_vocab_padded, c.n_embd);
+  if (pack_.has("head.turn")) {
+    head_.turn = pack_.tensor("head.turn", Kind::f32, c.n_embd, c.n_embd).f32();
     head_.mean = pack_.vector("head.mean", c.n_embd).f32();
   }
   out_norm_ = pack_.vector("out_norm", c.n_embd).f32();
@@ -190,7 +187,7 @@ bool Model::forward(const Rows& rows, float* logits, bool exact) {
   rescored_.store(0, std::memory_order_relaxed);
   plan_attention(rows);
   states_.resize(times(rows.n_outputs, config_.n_embd));
-  turned_.resize(times(rows.n_outputs, head_.scan.cols));
+  turned_.resize(times(rows.n_outputs, config_.n_embd));
   offsets_.resize(static_cast<size_t>(rows.n_outputs));
   outs_.resize(rows.n_outputs, config_.n_embd, precise_);
   peaks_.resize(times(rows.n_outputs, team_.size()));
@@ -199,7 +196,8 @@ bool Model::forward(const Rows& rows, float* logits, bool exact) {
 }
 
 size_t Model::bytes_per_token() const {
-  size_t total = head_.scan.bytes + head_.turn.bytes;
+  size_t total = head_.scan.bytes;
+  if (head_.turn != nullptr) total += times(config_.n_embd, config_.n_embd) * sizeof(float);
   for (const Layer& layer : layers_) {
     for (const Tensor* matrix :
          {&layer.q, &layer.k, &layer.v, &layer.o, &layer.gate, &layer.up, &layer.down}) {
@@ -453,37 +451,39 @@ void Model::layer_pass(const Layer& layer, int index, int thread) {
   });
   if (thread == 0) stop_ = cancelled_.load(std::memory_order_relaxed);
   const bool is_last = index + 1 == c.n_layer;
-  const Tensor& first = head_.turn.data != nullptr ? head_.turn : head_.scan;
-  const Tensor& next = is_last ? first : layers_[static_cast<size_t>(index) + 1].q;
+    const Tensor& next = is_last ? head_.scan : layers_[static_cast<size_t>(index) + 1].q;
   end_phase(Phase::down, thread,
             ahead_of(next, is_last ? next.groups() : width / kLanes, 1, thread));
 }
 
-// turned[n_outputs][rank], quantised: what scan multiplies.
+// turned[n_outputs][n_embd], quantised: what scan multiplies.
 Rounded Model::turned(int thread) {
   const Config& c = config_;
-  const int n = rows_.n_outputs, rank = head_.scan.cols;
-  Scratch& scratch = scratch_[static_cast<size_t>(thread)];
-  const Rounded ones = outs_.rows(n, c.n_embd, 1);
+  const int n = rows_.n_outputs, cols = c.n_embd;
+  const Rounded ones = outs_.rows(n, cols, 1);
   for (int i = thread; i < n; i += team_.size()) {
-    float* state = &states_[times(i, c.n_embd)];
-    kernels_.rms_norm(&x_[times(rows_.outputs[i], c.n_embd)], out_norm_, c.rms_eps, c.n_embd, state);
-    round(state, c.n_embd, ones, i, 0, scratch.wide.data());
-    const float* mean = head_.mean;
+    float* state = &states_[times(i, cols)];
+    kernels_.rms_norm(&x_[times(rows_.outputs[i], cols)], out_norm_, c.rms_eps, cols,
+                      state);
+    round(state, cols, ones, i, 0, scratch_[static_cast<size_t>(thread)].wide.data());
+    const bool is_plain = head_.mean == nullptr;
     offsets_[static_cast<size_t>(i)] =
-        mean == nullptr ? 0.0f : std::inner_product(mean, mean + c.n_embd, state, 0.0f);
+        is_plain ? 0.0f : kernels_.dot(head_.mean, state, cols);
   }
   team_.barrier();
-  const auto prepared = [&](const std::vector<float>& x, int cols) {
+  const auto prepared = [&](const std::vector<float>& x) {
     return prepare(n, cols, thread, [&](int row) { return &x[times(row, cols)]; });
   };
-  const Rounded h = prepared(states_, c.n_embd);
-  if (head_.turn.data == nullptr) return h;
-  in_chunks(head_.turn.groups(), thread, [&](int begin, int end) {
-    multiply(head_.turn, begin, end, h, turned_.data(), rank, false, scratch);
-  });
-  team_.barrier_and_restart(ahead_of(head_.scan, head_.scan.groups(), 1, thread));
-  return prepared(turned_, rank);
+  if (head_.turn == nullptr) return prepared(states_);
+  for (int j = cols * thread / team_.size(); j < cols * (thread + 1) / team_.size(); ++j) {
+    const float* axis = head_.turn + times(j, cols);
+    for (int i = 0; i < n; ++i) {
+      turned_[times(i, cols) + static_cast<size_t>(j)] =
+          kernels_.dot(axis, &states_[times(i, cols)], cols);
+    }
+  }
+  team_.barrier();
+  return prepared(turned_);
 }
 
 // logits[n_outputs][n_vocab_padded]: a guess for every token, then what is true for those that come
@@ -492,22 +492,18 @@ void Model::head_pass(int thread) {
   const Config& c = config_;
   const int n = rows_.n_outputs;
   Scratch& scratch = scratch_[static_cast<size_t>(thread)];
-  const Rounded z = turned(thread);
+  const Activations z = turned(thread).main;  // a guess has no use for the rest
 
   float* peaks = &peaks_[times(thread, n)];
   std::fill(peaks, peaks + n, -INFINITY);
   in_chunks(head_.scan.groups(), thread, [&](int begin, int end) {
     for (int first = begin; first < end; first += kHeadGroups) {
       const int last = std::min(first + kHeadGroups, end);
-      const int from = first * kLanes, to = last * kLanes, used = std::min(to, c.n_vocab);
-      for (int i = 0; i < n; ++i) {
-        float* row = logits_ + times(i, c.n_vocab_padded);
-        std::fill(row + from, row + to, offsets_[static_cast<size_t>(i)]);
-      }
-      multiply(head_.scan, first, last, z, logits_, c.n_vocab_padded, true, scratch);
-      for (int i = 0; from < used && i < n; ++i) {
+      kernels_.scan(head_.scan, first, last, z, offsets_.data(), logits_, c.n_vocab_padded);
+      const int from = first * kLanes, to = std::min(last * kLanes, c.n_vocab);
+      for (int i = 0; from < to && i < n; ++i) {
         const float* row = logits_ + times(i, c.n_vocab_padded);
-        peaks[i] = std::max(peaks[i], kernels_.max(row + from, used - from));
+        peaks[i] = std::max(peaks[i], kernels_.max(row + from, to - from));
       }
     }
   });

@@ -29,8 +29,9 @@ struct Layer {
 // of the bytes; those that come close to the best are then computed from rows.
 struct Head {
   Tensor rows;                  // [n_vocab_padded][n_embd]
-  Tensor scan;                  // [n_vocab_padded][rank]
-  Tensor turn;                  // [rank][n_embd]; without data where scan takes h as it is
+  Tensor scan;                  // [n_vocab_padded][n_embd]
+  // [n_embd][n_embd], float32, for h has columns of very unequal size; null: scan takes h as it is
+  const float* turn = nullptr;
   const float* mean = nullptr;  // [n_embd]; of the rows, which turn and scan leave out
 };
 
@@ -170,7 +171,7 @@ class Model {
   Buffer shared_;                // [rows][n_embd or n_head * head_dim]
   Buffer ff_;                    // [rows][n_ff]
   std::vector<float> states_;    // [outputs][n_embd], what the head multiplies
-  std::vector<float> turned_;    // [outputs][rank]
+  std::vector<float> turned_;    // [outputs][n_embd]
   std::vector<float> offsets_;   // [outputs], mean . state
   Buffer outs_;                  // [outputs][n_embd] in tiles of one
   std::vector<float> peaks_;     // [threads][outputs]

@@ -46,6 +46,17 @@ void rms_norm(const float* x, const float* weight, float eps, int n, float* out)
   for (int i = 0; i < n; i += 16) store(out + i, load(x + i) * scale * load(weight + i));
 }
 
+float dot(const float* a, const float* b, int n) {
+  Lanes even{}, odd{};
+  int i = 0;
+  for (; i + 32 <= n; i += 32) {
+    even += load(a + i) * load(b + i);
+    odd += load(a + i + 16) * load(b + i + 16);
+  }
+  if (i < n) even += load(a + i) * load(b + i);
+  return sum(even + odd);
+}
+
 void silu_mul(float* gate, const float* up, int n) {
   for (int i = 0; i < n; i += 16) {
     const Lanes g = load(gate + i);
@@ -244,8 +255,8 @@ void attend(const Attention& a) {
 
 namespace QWELL_ISA {
 extern const Kernels ops;
-const Kernels ops = {nullptr,  0,      nullptr, nullptr, quantize, rms_norm,
-                     silu_mul, attend, max,     screen,  weigh};
+const Kernels ops = {nullptr, 0,        nullptr, nullptr, nullptr, quantize, rms_norm,
+                     dot,     silu_mul, attend,  max,     screen,  weigh};
 }  // namespace QWELL_ISA
 
 }  // namespace qwell

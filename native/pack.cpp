@@ -47,8 +47,12 @@ size_t tensor_bytes(Kind kind, uint64_t rows, uint64_t cols) {
   if (cols % kBlock != 0 || rows % kLanes != 0) return 0;
   if (kind == Kind::rows) return rows * static_cast<uint64_t>(row_bytes(static_cast<int>(cols)));
   if (cols % (kPair * kBlock) != 0) return 0;
+  const uint64_t groups = rows / kLanes;
+  if (kind == Kind::scan) {
+    return groups * static_cast<uint64_t>(scan_group_bytes(static_cast<int>(cols)));
+  }
   const auto bytes = static_cast<uint64_t>(pair_layout(kind).bytes);
-  return rows / kLanes * (cols / (kPair * kBlock)) * bytes;
+  return groups * (cols / (kPair * kBlock)) * bytes;
 }
 
 Pack::Pack(const std::string& path) {

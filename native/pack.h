@@ -15,7 +15,7 @@ constexpr int kPair = 2;     // blocks that lie together, so that all starts on 
 constexpr int kQuads = 8;    // quads of 4 columns in a block
 constexpr int kVector = 64;  // bytes of a lane vector: 16 rows x 4 columns
 
-enum class Kind : uint32_t { f32 = 0, q8 = 1, q5 = 2, q4 = 3, q3 = 4, rows = 5, q6 = 6 };
+enum class Kind : uint32_t { f32 = 0, q8 = 1, q5 = 2, q4 = 3, scan = 4, rows = 5, q6 = 6 };
 
 struct Config {
   int n_vocab, n_embd, n_layer, n_head, n_kv_head, head_dim, n_ff, n_ctx_train;
@@ -30,7 +30,7 @@ struct PairLayout {
   int minima, quants, bits, bytes;
 };
 constexpr int quant_bytes(Kind kind) {
-  return kVector * (kind == Kind::q8 ? 8 : kind == Kind::q3 ? 3 : 4);
+  return kVector * (kind == Kind::q8 ? 8 : 4);
 }
 constexpr int bit_vectors(Kind kind) { return kind == Kind::q5 ? 1 : kind == Kind::q6 ? 2 : 0; }
 constexpr PairLayout pair_layout(Kind kind) {
@@ -38,6 +38,23 @@ constexpr PairLayout pair_layout(Kind kind) {
   const int quants = minima + (kind == Kind::q4 ? kPair * kLanes * 2 : 0);
   const int bits = quants + kPair * quant_bytes(kind);
   return {minima, quants, bits, bits + kPair * bit_vectors(kind) * kVector};
+}
+
+// Blocks of a scan that have four, three, two and one bits a weight, in this order. What comes
+// first matters most; below 512 columns there is little to save.
+struct ScanBlocks {
+  int four, three, two, one;
+};
+constexpr ScanBlocks scan_blocks(int cols) {
+  if (cols < 512) return {cols / kBlock, 0, 0, 0};
+  const int four = (cols + 224) / 448, three = (2 * cols + 224) / 448;
+  const int two = (5 * cols + 224) / 448;
+  return {four, three, two, cols / kBlock - four - three - two};
+}
+// A group of a scan: float scales of its rows, then a lane vector for each bit of each block.
+constexpr int scan_group_bytes(int cols) {
+  const ScanBlocks n = scan_blocks(cols);
+  return kVector * (1 + 4 * n.four + 3 * n.three + 2 * n.two + n.one);
 }
 
 // A row of kind rows: a byte a weight, then the scales.
@@ -52,10 +69,12 @@ struct Tensor {
 
   int groups() const { return rows / kLanes; }
   int blocks() const { return cols / kBlock; }
-  // Where a group of a packed matrix starts.
-  const uint8_t* group(int i) const {
-    return data + int64_t{i} * (blocks() / kPair) * pair_layout(kind).bytes;
+  int group_bytes() const {
+    return kind == Kind::scan ? scan_group_bytes(cols)
+                              : blocks() / kPair * pair_layout(kind).bytes;
   }
+  // Where a group of a matrix or scan starts.
+  const uint8_t* group(int i) const { return data + int64_t{i} * group_bytes(); }
   const float* f32() const { return reinterpret_cast<const float*>(data); }
 };
 

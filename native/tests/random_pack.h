@@ -38,6 +38,13 @@ inline std::vector<uint8_t> random_tensor(Random& random, Kind kind, int rows, i
       const float value = 0.8f + static_cast<float>(random() % 1000) / 2500.0f;
       std::memcpy(&data[i], &value, 4);
     }
+  } else if (kind == Kind::scan) {
+    for (size_t at = 0; at < data.size(); at += static_cast<size_t>(scan_group_bytes(cols))) {
+      for (size_t row = 0; row < kLanes; ++row) {
+        const float d = scale();
+        std::memcpy(&data[at + row * 4], &d, 4);
+      }
+    }
   } else if (kind == Kind::rows) {
     const auto row = static_cast<size_t>(row_bytes(cols));
     for (size_t r = 0; r < static_cast<size_t>(rows); ++r) {
@@ -131,55 +138,32 @@ inline Config small_config() {
   return c;
 }
 
-// The upper three bits of each code, of rows less `mean` at every column.
+// Rows less `mean` at every column in four bits each, of fewer than 512 columns.
 inline std::vector<uint8_t> scan_of(const std::vector<uint8_t>& rows, int n_rows, int cols,
                                     float mean) {
-  std::vector<uint8_t> scan(tensor_bytes(Kind::q3, static_cast<uint64_t>(n_rows),
-                                         static_cast<uint64_t>(cols)));
-  const Tensor tensor{Kind::q3, n_rows, cols, scan.data(), scan.size()};
+  std::vector<uint8_t> scan(
+      tensor_bytes(Kind::scan, static_cast<uint64_t>(n_rows), static_cast<uint64_t>(cols)));
   for (int row = 0; row < n_rows; ++row) {
     const uint8_t* q = &rows[static_cast<size_t>(row) * static_cast<size_t>(row_bytes(cols))];
+    std::vector<float> values;
     for (int col = 0; col < cols; ++col) {
-      const int b = col / kBlock, quad = col % kBlock / 4, at = row % kLanes * 4 + col % 4;
-      uint16_t half;
-      std::memcpy(&half, q + cols + 2 * b, 2);
-      const float step = 32 * half_to_float(half);
-      const float value =
-          half_to_float(half) * static_cast<float>(static_cast<int8_t>(q[col])) - mean;
-      const int u = std::clamp(static_cast<int>(std::floor(value / step)) + 4, 0, 7);
-      const Block block = block_of(Kind::q3, tensor.group(row / kLanes), b);
-      auto* vectors = const_cast<uint8_t*>(block.quants) + at;
-      if (quad < 6) {
-        vectors[quad / 2 * kVector] |= static_cast<uint8_t>(u << quad % 2 * 3);
-      } else {
-        vectors[(quad - 6) * kVector] |= static_cast<uint8_t>((u & 3) << 6);
-        vectors[2 * kVector] |= static_cast<uint8_t>((u >> 2) << quad);
-      }
-      const uint16_t d = float_to_half(step);
-      std::memcpy(const_cast<uint16_t*>(block.d) + row % kLanes, &d, 2);
+      uint16_t d;
+      std::memcpy(&d, q + cols + col / kBlock * 2, 2);
+      values.push_back(half_to_float(d) * static_cast<float>(static_cast<int8_t>(q[col])) - mean);
+    }
+    const auto [least, most] = std::minmax_element(values.begin(), values.end());
+    const float step = std::max(-*least, *most) / 8;
+    uint8_t* group = &scan[static_cast<size_t>(row / kLanes * scan_group_bytes(cols))];
+    std::memcpy(group + row % kLanes * 4, &step, 4);
+    for (int col = 0; col < cols; ++col) {
+      const int quad = col % kBlock / 4;
+      const int u = std::clamp(
+          static_cast<int>(std::floor(values[static_cast<size_t>(col)] / step)) + 8, 0, 15);
+      group[(1 + col / kBlock * 4 + quad % 4) * kVector + row % kLanes * 4 + col % 4] |=
+          static_cast<uint8_t>(u << quad / 4 * 4);
     }
   }
   return scan;
-}
-
-// Rows of the identity.
-inline std::vector<uint8_t> identity(int n) {
-  const auto size = static_cast<uint64_t>(n);
-  std::vector<uint8_t> data(tensor_bytes(Kind::q8, size, size));
-  const Tensor tensor{Kind::q8, n, n, data.data(), data.size()};
-  const uint16_t d = float_to_half(1.0f / 127);
-  for (int row = 0; row < n; ++row) {
-    for (int b = 0; b < n / kBlock; ++b) {
-      const Block block = block_of(Kind::q8, tensor.group(row / kLanes), b);
-      std::memcpy(const_cast<uint16_t*>(block.d) + row % kLanes, &d, 2);
-      auto* lanes = const_cast<uint8_t*>(block.quants) + row % kLanes * 4;
-      for (int col = 0; col < kBlock; ++col) {
-        lanes[col / 4 * kVector + col % 4] =
-            static_cast<uint8_t>(128 + (b * kBlock + col == row ? 127 : 0));
-      }
-    }
-  }
-  return data;
 }
 
 template <typename Value>
@@ -204,10 +188,12 @@ inline std::vector<uint8_t> random_pack(unsigned seed, bool turned = false) {
   const auto rows = random_tensor(random, Kind::rows, c.n_vocab_padded, c.n_embd);
   const float mean = turned ? 0.004f : 0.0f;
   writer.add("embd", Kind::rows, c.n_vocab_padded, c.n_embd, rows);
-  writer.add("head.scan", Kind::q3, c.n_vocab_padded, c.n_embd,
+  writer.add("head.scan", Kind::scan, c.n_vocab_padded, c.n_embd,
              scan_of(rows, c.n_vocab_padded, c.n_embd, mean));
   if (turned) {
-    writer.add("head.turn", Kind::q8, c.n_embd, c.n_embd, identity(c.n_embd));
+    writer.add("head.turn", Kind::f32, c.n_embd, c.n_embd, floats(c.n_embd * c.n_embd, [&](int i) {
+                 return i % (c.n_embd + 1) == 0 ? 1.0f : 0.0f;  // the identity
+               }));
     writer.add("head.mean", Kind::f32, 1, c.n_embd, floats(c.n_embd, [&](int) { return mean; }));
   }
   writer.add("out_norm", Kind::f32, 1, c.n_embd, floats(c.n_embd, [](int i) {
