@@ -10,28 +10,30 @@ import os
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, BinaryIO, Literal, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from qwell.errors import QwellError
 from qwell.weights.blocks import F16, F32, GROUP, U8
 from qwell.weights.pack import PackWriter, TensorSpec, unwatched
-from qwell.weights.planes import LANES, Kind, encode, padded_rows
+from qwell.weights.planes import LANES, Kind, encode, padded_rows, scan_bits
 from qwell.weights.quantize import (
-    quantize_q3,
     quantize_q4,
     quantize_q5,
     quantize_q6,
     quantize_q8,
+    quantize_scan,
 )
-from qwell.weights.scan import in_basis, rank_of
+from qwell.weights.scan import is_turned, turned_parts
 from qwell.weights.source import Source, Tensor, check_tensors, pack_config
 
 Quant = Literal["auto", "q8", "q5", "q4"]
+_Number = TypeVar("_Number", bound=np.generic)
 
 _FORCED = {"q8": Kind.Q8, "q5": Kind.Q5, "q4": Kind.Q4}
 # 4 bits do half of their harm here, in an eighth of the weights: q4 keeps these as in the source.
@@ -76,6 +78,7 @@ class Part:
 
     source_name: str
     spec: TensorSpec
+    weights: F32 | None = None  # of a scan's columns, (cols,), where they differ
 
 
 def plan(source: Source, quant: Quant) -> list[Part]:
@@ -102,12 +105,11 @@ def _head_name(source: Source) -> str:
 def _scan_parts(source: Source) -> list[Part]:
     name = _head_name(source)
     head = source.tensors[name]
-    rank = rank_of(head.cols)
-    if rank == head.cols:
-        return [_matrix_part(source, "head.scan", Kind.Q3, name)]
+    if not is_turned(head.cols):
+        return [_matrix_part(source, "head.scan", Kind.SCAN, name)]
     specs = (
-        TensorSpec("head.scan", Kind.Q3, padded_rows(head.rows), rank),
-        TensorSpec("head.turn", Kind.F32, rank, head.cols),
+        TensorSpec("head.scan", Kind.SCAN, padded_rows(head.rows), head.cols),
+        TensorSpec("head.turn", Kind.F32, head.cols, head.cols),
         TensorSpec("head.mean", Kind.F32, 1, head.cols),
     )
     return [Part(spec.name, spec) for spec in specs]
@@ -209,7 +211,8 @@ def write_pack(
     watch = _Watch(report, running + sum(part.spec.n_bytes for part in parts))
     _fill(writer, own, source.path, source.tensors, watch)
     if turned:  # last, when every weight has been seen to be a number
-        tensors = in_basis(source, source.tensors[_head_name(source)])
+        tensors, weights = turned_parts(source, source.tensors[_head_name(source)])
+        turned = [replace(part, weights=weights) for part in turned]
         watch.add(running)
         _fill(writer, turned, source.path, tensors, watch)
     meta = {
@@ -282,16 +285,22 @@ def convert_piece(path: Path, part: Part, tensor: Tensor, first: int, last: int)
         )
     if kind is Kind.F32:
         return tensor.type.dequantize(blocks).view(np.uint8).reshape(-1)
+    if kind is Kind.SCAN:
+        return encode(kind, *_scan_codes(tensor, blocks, part.weights))
     return encode(kind, *_shaped(*codes(tensor, blocks, kind), tensor.cols))
+
+
+def _scan_codes(tensor: Tensor, blocks: U8, weights: F32 | None) -> tuple[U8, F32]:
+    rows = tensor.type.dequantize(blocks).reshape(-1, tensor.cols)
+    alike = np.ones(tensor.cols, np.float32)
+    d, u = quantize_scan(rows, scan_bits(tensor.cols), alike if weights is None else weights)
+    return _padded(u), _padded(d)
 
 
 def codes(tensor: Tensor, blocks: U8, kind: Kind) -> tuple[U8, F16, F16 | None]:
     """Stored codes (n, 32) with scales and minima (n,): taken over where exact, else computed."""
     if kind is Kind.Q4:
         return _q4_codes(tensor, blocks)
-    if kind is Kind.Q3:
-        d, u = quantize_q3(_groups(tensor, blocks))
-        return u, d, None
     if kind is Kind.ROWS:
         return _row_codes(tensor, blocks)
     offset, quantize = _SIGNED[kind]
@@ -324,11 +333,13 @@ def _groups(tensor: Tensor, blocks: U8) -> F32:
 
 
 def _shaped(u: U8, d: F16, m: F16 | None, cols: int) -> tuple[U8, F16, F16 | None]:
-    """As matrices; rows padded to 16 with zeros, of which d = 0 and m = 0 matter."""
-    u, d = u.reshape(-1, cols), d.reshape(-1, cols // GROUP)
-    m = m if m is None else m.reshape(d.shape)
-    extra = padded_rows(len(u)) - len(u)
-    if not extra:
-        return u, d, m
-    pad = ((0, extra), (0, 0))
-    return np.pad(u, pad), np.pad(d, pad), m if m is None else np.pad(m, pad)
+    """As matrices of whole groups of rows."""
+    per_row = cols // GROUP
+    m = m if m is None else _padded(m.reshape(-1, per_row))
+    return _padded(u.reshape(-1, cols)), _padded(d.reshape(-1, per_row)), m
+
+
+def _padded(rows: NDArray[_Number]) -> NDArray[_Number]:
+    """Up to a multiple of 16 filled with rows of zeros, of which d = 0 and m = 0 matter."""
+    extra = padded_rows(len(rows)) - len(rows)
+    return np.pad(rows, ((0, extra), (0, 0))) if extra else rows

@@ -1,10 +1,11 @@
-"""float32 to 8, 6, 5, 4 and 3 bit codes with searched scales.
+"""float32 to codes of 8 to 1 bits with searched scales.
 
 Knows numbers only: no tensor names, no files, no memory layout. Callers bound the memory by
 passing a few thousand groups at a time.
 
 Every group of 32 values gets one float16 scale (and a minimum for 4 bits), chosen to make the
-squared error small; codes are computed with the scale as rounded to float16.
+squared error small; codes are computed with the scale as rounded to float16. Rows of a scan get
+one float32 scale each.
 """
 
 from __future__ import annotations
@@ -17,9 +18,10 @@ from qwell.weights.blocks import F16, F32, I8, U8
 
 # Scales tried, relative to the one at which the largest value just fits.
 _SIGNED_TRIES = (1.0, 0.85, 0.9, 0.95, 1.06)
-_Q3_TRIES = (1.0, 0.9, 0.8, 0.7, 0.6)
 # Shares of the range that a group's smallest and largest values may lie outside of the codes.
 _Q4_CUTS = (0.0, 0.05, 0.1)
+# Steps of b bits that round normal values of deviation 1 best, by b (J. Max, 1960).
+_NORMAL_STEPS = np.array([np.nan, 1.596, 0.996, 0.586, 0.335], np.float32)
 
 
 def quantize_q8(w: F32) -> tuple[F16, I8]:
@@ -81,33 +83,46 @@ def quantize_q4(w: F32) -> tuple[F16, F16, U8]:
     return d16, m16, codes.astype(np.uint8)
 
 
-def quantize_q3(w: F32) -> tuple[F16, U8]:
-    """(n, 32) to scales (n,) and codes (n, 32) in 0..7, for values d * (code - 3.5).
+def normal_steps(bits: U8) -> F32:
+    """The best step between codes of as many bits (1 to 4), for values of deviation 1."""
+    steps: F32 = _NORMAL_STEPS[bits]
+    return steps
 
-    No code is 0: the few there are lie evenly on both sides of it.
+
+def quantize_scan(w: F32, bits: U8, weights: F32) -> tuple[F32, U8]:
+    """(n, cols) to scales (n, 1) and codes (n, cols), for values d * (code - (2^bits - 1) / 2).
+
+    No code is 0: the few there are lie evenly on both sides of it. Columns should be as large as
+    normal values whose best step is the same for all of them.
+
+    bits     # (cols,), 1 to 4
+    weights  # (cols,), how much a column's squared error matters
     """
-    start = np.abs(w).max(axis=1) / np.float32(3.5)
-    best_score = np.full(len(w), -1, np.float32)
-    best = start.copy()
-    for ratio in _Q3_TRIES:
-        q = _halves(w, start * np.float32(ratio))
-        wq = np.einsum("ij,ij->i", w, q)
-        qq = np.einsum("ij,ij->i", q, q)
-        score = wq * wq / qq  # squared length of w explained by q
-        better = score > best_score
-        best_score[better] = score[better]
-        best[better] = (wq / qq)[better]
-    d = best.astype(np.float16)
-    codes = _halves(w, d.astype(np.float32)) + np.float32(3.5)
-    return d, codes.astype(np.uint8)
+    half = np.float32(2) ** (bits - np.float32(1))
+    in_deviations = w * normal_steps(bits)
+    d = np.sqrt(np.einsum("ij,ij->i", in_deviations, in_deviations) / np.float32(w.shape[1]))
+    d = _weighted_fit(w, _between(w, d, half), weights, d, (0.5, 2.0))
+    q = _between(w, d, half)
+    codes = (q + (half - np.float32(0.5))).astype(np.uint8)
+    return _weighted_fit(w, q, weights, d, (0.7, 1.4))[:, None], codes
 
 
-def _halves(w: F32, d: F32) -> F32:
-    """The nearest of -3.5, -2.5 .. 3.5 to w / d."""
+def _between(w: F32, d: F32, half: F32) -> F32:
+    """The nearest of .5 - half, 1.5 - half .. half - .5 to w / d."""
     q = w * _inverse(d)[:, None]
     np.floor(q, out=q)
+    np.clip(q, -half, half - np.float32(1), out=q)
     q += np.float32(0.5)
-    return np.clip(q, -3.5, 3.5, out=q)
+    return q
+
+
+def _weighted_fit(w: F32, q: F32, weights: F32, d: F32, within: tuple[float, float]) -> F32:
+    """The scale that makes d * q closest to w, within these ratios to d as it was."""
+    weighted = q * weights
+    best = np.einsum("ij,ij->i", weighted, w) / np.einsum("ij,ij->i", weighted, q)
+    low, high = within
+    fit: F32 = np.clip(best, d * np.float32(low), d * np.float32(high))
+    return fit
 
 
 def _inverse(d: F32) -> F32:

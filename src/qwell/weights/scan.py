@@ -1,8 +1,8 @@
 """The basis in which decoding first looks at all rows of the output head.
 
-Final states are no white noise, so half as many columns as the embedding has tell most of every
-logit. Of all bases of its rank this one has the least squared error of logits, over states as the
-calibration saw them. Knows the mathematics; not how its tensors are rounded, laid out or used.
+Final states are no white noise, so a few directions tell most of every logit: in this basis the
+columns stand in order of what they tell, over states as the calibration saw them, and the later
+ones can do with fewer bits. Knows the mathematics; not how its tensors are laid out or used.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 from qwell.weights.blocks import F32, TYPES, U8
 from qwell.weights.calibration import second_moments
+from qwell.weights.planes import WIDE, scan_bits
+from qwell.weights.quantize import normal_steps
 from qwell.weights.source import Source, Tensor, from_array
 
 F64 = NDArray[np.float64]
 
-_NARROW = 512  # states below this keep all their columns: there is little to save
-_UNIT = 64  # a rank is a multiple of this
 _SHRINKAGE = 0.3  # of the states' mean square, in every direction: the calibration saw few of them
 _SAMPLED_ROWS = 20_000
 _RUN = 16  # sampled rows that lie together, for reading one by one is slow
@@ -30,45 +30,48 @@ _RUNS_AT_ONCE = 64
 class Basis:
     """row . h is nearly mean . h + ((row - mean) @ columns) . (turn @ h)."""
 
-    columns: F32  # (n_embd, rank), the most telling first
-    turn: F32  # (rank, n_embd)
+    columns: F32  # (n_embd, n_embd), the most telling first
+    turn: F32  # (n_embd, n_embd)
     mean: F32  # (n_embd,), of the rows
+    weights: F32  # (n_embd,), what a squared error in a column of rows costs, at most 1
 
 
-def rank_of(n_embd: int) -> int:
-    """Columns of the basis; n_embd itself where there is none."""
-    return n_embd if n_embd < _NARROW else (n_embd // 2 + _UNIT // 2) // _UNIT * _UNIT
+def is_turned(n_embd: int) -> bool:
+    """Whether a head of this width has a basis; in a narrow one there is little to save."""
+    return n_embd >= WIDE
 
 
-def in_basis(source: Source, head: Tensor) -> dict[str, Tensor]:
-    """The tensors that a scan in a basis needs, by their names in a pack.
+def turned_parts(source: Source, head: Tensor) -> tuple[dict[str, Tensor], F32]:
+    """The tensors that a scan in a basis needs, by their names in a pack, and its weights.
 
     Runs the model over the calibration's text, and raises what that raises.
     """
-    basis = find_basis(second_moments(source), head, rank_of(head.cols))
-    return {
+    basis = find_basis(second_moments(source), head)
+    tensors = {
         "head.scan": _projected(head, basis),
         "head.turn": from_array(basis.turn),
         "head.mean": from_array(basis.mean),
     }
+    return tensors, basis.weights
 
 
-def find_basis(moments: F64, head: Tensor, rank: int) -> Basis:
+def find_basis(moments: F64, head: Tensor) -> Basis:
     """moments: the mean of h h^T over states h, (n_embd, n_embd). Reads some of head's rows.
 
-    Columns are balanced: what is large in the rows is made small in them and large in the turned
-    state, by the same factor, so that rounding hurts neither of them much more than the other.
+    Rows are made as large in each column as the best step of its bits asks for, so that one scale
+    a row is right for all columns; what is taken from the rows is given to the turn.
     """
     root, inverse = _square_roots(_shrunk(moments))
     mean, spread = _spread(head)
     sizes, directions = np.linalg.eigh(root @ spread @ root)
-    best = np.argsort(-sizes, kind="stable")[:rank]
-    columns, turn = root @ directions[:, best], directions[:, best].T @ inverse
-    balance = np.sqrt(_deviations(sizes[best]))
+    order = np.argsort(-sizes, kind="stable")
+    columns, turn = root @ directions[:, order], directions[:, order].T @ inverse
+    balance = _deviations(sizes[order]) * normal_steps(scan_bits(head.cols))
     return Basis(
         (columns / balance).astype(np.float32),
         (turn * balance[:, None]).astype(np.float32),
         mean.astype(np.float32),
+        np.square(balance / balance.max()).astype(np.float32),
     )
 
 
