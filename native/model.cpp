@@ -20,7 +20,7 @@ constexpr size_t kFetched = size_t{256} << 10;  // at most, into a cache of 512 
 constexpr int kBeginning = 3 << 10;  // of a stream, before kernels fetch ahead for themselves
 constexpr size_t kRowsAhead = 6;     // of the head's
 // What is guessed to lie this far below the best is never sampled, so the guess may stand.
-constexpr float kMargin = 13.0f, kPreciseMargin = 15.0f;
+constexpr float kMargin = 13.5f, kPreciseMargin = 15.5f;
 
 int row_width(const Config& c) { return (c.n_head + 2 * c.n_kv_head) * c.head_dim; }
 
