@@ -5,9 +5,18 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from qwell.weights.planes import Kind, decode, encode, padded_rows, tensor_bytes, values
+from qwell.weights.planes import (
+    Kind,
+    decode,
+    encode,
+    padded_rows,
+    scan_bits,
+    scan_columns,
+    tensor_bytes,
+    values,
+)
 
-LIMIT = {Kind.Q8: 256, Kind.Q6: 64, Kind.Q5: 32, Kind.Q4: 16, Kind.Q3: 8, Kind.ROWS: 256}
+LIMIT = {Kind.Q8: 256, Kind.Q6: 64, Kind.Q5: 32, Kind.Q4: 16, Kind.ROWS: 256}
 ROWS, COLS = 32, 128
 
 
@@ -36,14 +45,7 @@ def lane(v: int, row: int, j: int) -> int:
     return 64 * v + 4 * row + j
 
 
-def three_bits(vectors: list[np.uint8], quad: int) -> int:
-    """Two quads in six bits of a vector; the last two quads in the two bits left of each."""
-    if quad < 6:
-        return int(vectors[quad // 2]) >> 3 * (quad % 2) & 7
-    return int(vectors[quad - 6]) >> 6 | (int(vectors[2]) >> quad & 1) << 2
-
-
-@pytest.mark.parametrize("kind", [Kind.Q8, Kind.Q6, Kind.Q5, Kind.Q4, Kind.Q3])
+@pytest.mark.parametrize("kind", [Kind.Q8, Kind.Q6, Kind.Q5, Kind.Q4])
 def test_every_weight_lies_where_the_document_says(kind: Kind) -> None:
     u, d, m = random_codes(kind)
     pairs = encode(kind, u, d, m).reshape(ROWS // 16, COLS // 64, -1)
@@ -59,16 +61,83 @@ def test_every_weight_lies_where_the_document_says(kind: Kind) -> None:
         if kind is Kind.Q8:
             assert pair[body + 512 * block + lane(quad, r, j)] == u[row, col]
             continue
-        if kind is Kind.Q3:
-            vectors = [pair[body + 192 * block + lane(v, r, j)] for v in range(3)]
-            assert three_bits(vectors, quad) == u[row, col]
-            continue
         byte = pair[body + 256 * block + lane(quad % 4, r, j)]
         assert (byte >> 4 if quad >= 4 else byte & 15) == u[row, col] & 15
         n_bits = {Kind.Q6: 2, Kind.Q5: 1}.get(kind, 0)
         for i in range(n_bits):
             bits = pair[body + 512 + 64 * (n_bits * block + i) + 4 * r + j]
             assert (bits >> quad) & 1 == u[row, col] >> (4 + i) & 1
+
+
+def random_scan(cols: int) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(cols)
+    u = rng.integers(0, 1 << scan_bits(cols), (ROWS, cols)).astype(np.uint8)
+    return u, rng.standard_normal((ROWS, 1)).astype(np.float32)
+
+
+def test_bits_of_a_scan_follow_from_its_width_alone() -> None:
+    assert scan_columns(64) == (64, 0, 0, 0)
+    assert scan_columns(448) == (448, 0, 0, 0)
+    assert scan_columns(512) == (32, 64, 192, 224)
+    assert scan_columns(896) == (64, 128, 320, 384)
+    assert scan_columns(1536) == (96, 224, 544, 672)
+    assert scan_bits(896)[[0, 63, 64, 191, 192, 511, 512, 895]].tolist() == [4, 4, 3, 3, 2, 2, 1, 1]
+
+
+def test_every_block_of_a_scan_has_bits() -> None:
+    for cols in range(32, 8224, 32):
+        counts = scan_columns(cols)
+        assert sum(counts) == cols
+        assert all(n >= 0 and n % 32 == 0 for n in counts)
+        assert scan_bits(cols).shape == (cols,)
+
+
+@pytest.mark.parametrize("cols", [64, 512, 896])
+def test_a_scan_comes_back(cols: int) -> None:
+    u, d = random_scan(cols)
+    raw = encode(Kind.SCAN, u, d)
+    assert raw.size == tensor_bytes(Kind.SCAN, ROWS, cols)
+    u2, d2, m = decode(Kind.SCAN, raw, ROWS, cols)
+    np.testing.assert_array_equal(u2, u)
+    np.testing.assert_array_equal(d2, d)
+    assert m is None
+
+
+def stored(vectors: np.ndarray, bits: int, quad: int) -> int:
+    """A code from what a block's lane vectors hold for one row and column of a quad."""
+    of = [int(vector) for vector in vectors]
+    if bits == 4:
+        return of[quad % 4] >> 4 * (quad // 4) & 15
+    if bits < 3:
+        per_vector = 8 // bits
+        return of[quad // per_vector] >> bits * (quad % per_vector) & (1 << bits) - 1
+    if quad < 6:  # two quads in six bits of a vector; the last two in the two bits left of each
+        return of[quad // 2] >> 3 * (quad % 2) & 7
+    return of[quad - 6] >> 6 | (of[2] >> quad & 1) << 2
+
+
+def test_every_code_of_a_scan_lies_where_the_document_says() -> None:
+    cols = 512
+    u, d = random_scan(cols)
+    groups = encode(Kind.SCAN, u, d).reshape(ROWS // 16, -1)
+    np.testing.assert_array_equal(groups[:, :64].copy().view(np.float32).reshape(-1, 1), d)
+    start = 64
+    for block, bits in enumerate(scan_bits(cols)[::32].tolist()):
+        vectors = groups[:, start : start + 64 * bits].reshape(-1, bits, 16, 4)
+        for row, col in np.ndindex(ROWS, 32):
+            found = stored(vectors[row // 16, :, row % 16, col % 4], bits, col // 4)
+            assert found == u[row, 32 * block + col]
+        start += 64 * bits
+    assert start == groups.shape[1]
+
+
+def test_codes_of_a_scan_lie_evenly_around_zero() -> None:
+    d = np.full((16, 1), 0.5, np.float32)
+    lowest = values(Kind.SCAN, np.zeros((16, 512), np.uint8), d)
+    highest = values(Kind.SCAN, np.tile((1 << scan_bits(512)) - 1, (16, 1)).astype(np.uint8), d)
+    assert lowest.dtype == np.float32
+    assert lowest[3, [0, 32, 96, 288]].tolist() == [-3.75, -1.75, -0.75, -0.25]
+    np.testing.assert_array_equal(highest, -lowest)
 
 
 def test_rows_are_row_major() -> None:
@@ -81,8 +150,8 @@ def test_rows_are_row_major() -> None:
 @pytest.mark.parametrize(
     ("kind", "code", "value"),
     [
-        (Kind.Q8, 255, 127), (Kind.Q6, 0, -32), (Kind.Q5, 31, 15), (Kind.Q3, 0, -3.5),
-        (Kind.Q3, 7, 3.5), (Kind.ROWS, 127, 127), (Kind.ROWS, 129, -127),
+        (Kind.Q8, 255, 127), (Kind.Q6, 0, -32), (Kind.Q5, 31, 15),
+        (Kind.ROWS, 127, 127), (Kind.ROWS, 129, -127),
     ],
 )  # fmt: skip
 def test_a_code_stands_for_its_value(kind: Kind, code: int, value: float) -> None:
@@ -91,9 +160,14 @@ def test_a_code_stands_for_its_value(kind: Kind, code: int, value: float) -> Non
     assert (values(kind, u, d) == value / 4).all()
 
 
-@pytest.mark.parametrize("kind", [Kind.Q8, Kind.Q6, Kind.Q5, Kind.Q4, Kind.Q3])
+@pytest.mark.parametrize("kind", [Kind.Q8, Kind.Q6, Kind.Q5, Kind.Q4])
 def test_pairs_are_whole_cache_lines(kind: Kind) -> None:
     assert tensor_bytes(kind, 16, 64) % 64 == 0
+
+
+@pytest.mark.parametrize("cols", [64, 512, 896])
+def test_groups_of_a_scan_are_whole_cache_lines(cols: int) -> None:
+    assert tensor_bytes(Kind.SCAN, 16, cols) % 64 == 0
 
 
 def test_padded_rows() -> None:

@@ -127,7 +127,7 @@ def decode(kind: Kind, raw: U8, rows: int, cols: int) -> tuple[U8, Scales, F16 |
 def values(kind: Kind, u: U8, d: Scales, m: F16 | None = None) -> F32:
     """float32, (rows, cols)."""
     if kind is Kind.SCAN:
-        from_centre: F32 = d.astype(np.float32) * (u - scan_centres(u.shape[1]))
+        from_centre: F32 = d.astype(np.float32) * (u - _scan_centres(u.shape[1]))
         return from_centre
     q = u.view(np.int8) if kind is Kind.ROWS else u
     codes = q.reshape(len(u), -1, COLS).astype(np.float32)
@@ -138,7 +138,7 @@ def values(kind: Kind, u: U8, d: Scales, m: F16 | None = None) -> F32:
     return codes.reshape(u.shape)
 
 
-def scan_centres(cols: int) -> F32:
+def _scan_centres(cols: int) -> F32:
     """The code of the value 0 in each column of a scan; it lies between two codes."""
     return np.float32(2) ** (scan_bits(cols) - np.float32(1)) - np.float32(0.5)
 
