@@ -192,6 +192,7 @@ bool Model::forward(const Rows& rows, float* logits, bool exact) {
   outs_.resize(rows.n_outputs, config_.n_embd, precise_);
   peaks_.resize(times(rows.n_outputs, team_.size()));
   team_.run([](void* self, int thread) { static_cast<Model*>(self)->pass(thread); }, this);
+  if (rows.n >= kAlone) pack_.release(embd_);  // a prompt has many different tokens
   return !stop_;
 }
 

@@ -187,6 +187,10 @@ const Tensor& Pack::matrix(const std::string& name, int rows, int cols) const {
   return tensor(name, kind, padded, cols);
 }
 
+void Pack::release(const Tensor& tensor) const {
+  madvise(const_cast<uint8_t*>(tensor.data), round_up(tensor.bytes, kAlign), MADV_DONTNEED);
+}
+
 size_t Pack::move_to_huge_pages() {
   const auto is_streamed = [](const Tensor& tensor) { return tensor.kind != Kind::rows; };
   size_t total = 0;
