@@ -4,6 +4,7 @@ import io
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import gguf
 import numpy as np
@@ -170,7 +171,13 @@ def wide() -> Source:
 @pytest.fixture
 def without_calibration(monkeypatch: pytest.MonkeyPatch) -> None:
     """States as long in every direction: a tiny model's mean nothing, and take seconds."""
-    monkeypatch.setattr(scan, "second_moments", lambda _: np.eye(512))
+
+    def moments(source: Source, layer_done: Callable[[], None]) -> Any:
+        for _ in range(source.config["num_hidden_layers"]):
+            layer_done()
+        return np.eye(512)
+
+    monkeypatch.setattr(scan, "second_moments", moments)
 
 
 @pytest.mark.usefixtures("without_calibration")

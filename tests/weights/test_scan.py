@@ -137,7 +137,7 @@ def test_tensors_of_a_pack_are_those_of_the_basis(monkeypatch: pytest.MonkeyPatc
     rng = np.random.default_rng(4)
     states = decaying(rng, 600).astype(np.float64)
     moments = states.T @ states / len(states)
-    monkeypatch.setattr(scan, "second_moments", lambda _: moments)
+    monkeypatch.setattr(scan, "second_moments", lambda _source, _layer_done: moments)
     head = from_array(decaying(rng, 300))
     basis = find_basis(moments, head)
     tensors, weights = turned_parts(tiny_source(tiny_config(), seed=0), head)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,16 +24,23 @@ from qwell.weights.source import Source, Tensor
 _PIECE_VALUES = 1 << 22  # weights held as float32 at once: 16 MB
 
 
-def second_moments(source: Source) -> NDArray[np.float64]:
+def unwatched() -> None:
+    """The layer_done of a caller who doesn't watch."""
+
+
+def second_moments(
+    source: Source, layer_done: Callable[[], None] = unwatched
+) -> NDArray[np.float64]:
     """Mean of h h^T over the calibration text, (n_embd, n_embd); h is what the head multiplies.
 
-    The first position of each passage is left out: its state is like no other.
+    The first position of each passage is left out: its state is like no other. layer_done is called
+    once for each layer.
     Raises QwellError: ``tokenizer-missing``, ``tokenizer-mismatch``, ``weights-corrupt`` when a
     state is not finite.
     """
     passages = calibration_ids(Tokenizer.from_meta(source.tokenizer))
     with np.errstate(over="ignore", invalid="ignore"):
-        states = final_states(source, passages)
+        states = final_states(source, passages, layer_done)
     if not np.isfinite(states).all():
         raise _not_finite(source)
     kept = np.concatenate([states[rows][1:] for rows in _rows(passages)]).astype(np.float64)
@@ -56,7 +63,11 @@ def _encode(tokenizer: Tokenizer, text: str) -> list[int]:
     return ids
 
 
-def final_states(source: Source, passages: Sequence[Sequence[int]]) -> F32:
+def final_states(
+    source: Source,
+    passages: Sequence[Sequence[int]],
+    layer_done: Callable[[], None] = unwatched,
+) -> F32:
     """(tokens of all passages, n_embd): the normed states; each passage begins at position 0."""
     config = source.config
     x = _embeddings(source, np.concatenate([np.asarray(p, np.int64) for p in passages]))
@@ -65,6 +76,7 @@ def final_states(source: Source, passages: Sequence[Sequence[int]]) -> F32:
         layer = _Layer(source, f"model.layers.{i}.")
         x += _attention(layer, layer.norm("input_layernorm", x), _rows(passages), rope)
         x += _mlp(layer, layer.norm("post_attention_layernorm", x))
+        layer_done()
     return _Layer(source, "model.").norm("norm", x)
 
 

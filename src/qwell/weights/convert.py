@@ -211,9 +211,11 @@ def write_pack(
     watch = _Watch(report, running + sum(part.spec.n_bytes for part in parts))
     _fill(writer, own, source.path, source.tensors, watch)
     if turned:  # last, when every weight has been seen to be a number
-        tensors, weights = turned_parts(source, source.tensors[_head_name(source)])
+        layer, rest = divmod(running, source.config["num_hidden_layers"])
+        head = source.tensors[_head_name(source)]
+        tensors, weights = turned_parts(source, head, lambda: watch.add(layer))
         turned = [replace(part, weights=weights) for part in turned]
-        watch.add(running)
+        watch.add(rest)
         _fill(writer, turned, source.path, tensors, watch)
     meta = {
         "name": source.name,

@@ -7,13 +7,14 @@ ones can do with fewer bits. Knows the mathematics; not how its tensors are laid
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qwell.weights.blocks import F32, TYPES, U8
-from qwell.weights.calibration import second_moments
+from qwell.weights.calibration import second_moments, unwatched
 from qwell.weights.planes import WIDE, scan_bits
 from qwell.weights.quantize import normal_steps
 from qwell.weights.source import Source, Tensor, from_array
@@ -41,12 +42,15 @@ def is_turned(n_embd: int) -> bool:
     return n_embd >= WIDE
 
 
-def turned_parts(source: Source, head: Tensor) -> tuple[dict[str, Tensor], F32]:
+def turned_parts(
+    source: Source, head: Tensor, layer_done: Callable[[], None] = unwatched
+) -> tuple[dict[str, Tensor], F32]:
     """The tensors that a scan in a basis needs, by their names in a pack, and its weights.
 
-    Runs the model over the calibration's text, and raises what that raises.
+    Runs the model over the calibration's text, calls layer_done after each of its layers; raises
+    what the calibration raises.
     """
-    basis = find_basis(second_moments(source), head)
+    basis = find_basis(second_moments(source, layer_done), head)
     tensors = {
         "head.scan": _projected(head, basis),
         "head.turn": from_array(basis.turn),
