@@ -59,15 +59,15 @@ struct Kernels {
   void (*matmul)(const Tensor& w, int begin, int end, const Activations& x, float* out,
                  int64_t stride, bool accumulate, uint8_t* panel);
   // out[t][row] = offsets[t] + d[row] * sum over blocks of  dx * (u . q) - scan_centre(bits) * s
-  // for rows of groups [begin, end) of a scan.
+  // for rows of groups [begin, end) of a scan. Blocks of as many bits must have the same dx.
   void (*scan)(const Tensor& w, int begin, int end, const Activations& x, const float* offsets,
                float* out, int64_t stride);
   // One row of a tensor of kind rows times tile-of-one activations.
   float (*dot_row)(const uint8_t* row, const Activations& x);
-  // Quantise n values of one token, from column 32 * first_block on. rest: null, or where what
-  // rounding took away goes; may be x.
+  // Quantise n values of one token, from column 32 * first_block on, `span` blocks with the same
+  // scale. rest: null, or where what rounding took away goes; may be x.
   void (*quantize)(const float* x, int n, const Activations& to, int token, int first_block,
-                   float* rest);
+                   int span, float* rest);
   void (*rms_norm)(const float* x, const float* weight, float eps, int n, float* out);
   // n a multiple of 16
   float (*dot)(const float* a, const float* b, int n);
@@ -137,13 +137,25 @@ static inline Block block_of(Kind kind, const uint8_t* group, int b) {
 // Between two codes of a scan: what is near zero rounds to either side.
 static constexpr float scan_centre(int bits) { return static_cast<float>((1 << bits) - 1) / 2; }
 
+// In which lane vector of a block of a scan the codes of a quad lie, how far up in its bytes, and
+// whether in one piece: of three bits, the last two quads have two in what is left of a vector, and
+// the third in the last one.
+struct ScanQuad {
+  int vector, shift;
+  bool whole;
+};
+static constexpr ScanQuad scan_quad(int bits, int quad) {
+  if (bits == 4) return {quad % 4, quad / 4 * 4, true};
+  if (bits == 3 && quad >= 6) return {quad - 6, 6, false};
+  const int in_vector = 8 / bits;
+  return {quad / in_vector, quad % in_vector * bits, true};
+}
+
 // The code of a quad in the lane vectors of a block of a scan, for one of their 64 bytes.
 static inline int scan_code(int bits, const uint8_t* byte, int quad) {
-  if (bits == 4) return quad < 4 ? byte[quad * kVector] & 15 : byte[quad % 4 * kVector] >> 4;
-  if (bits == 2) return byte[quad / 4 * kVector] >> quad % 4 * 2 & 3;
-  if (bits == 1) return byte[0] >> quad & 1;
-  if (quad < 6) return byte[quad / 2 * kVector] >> quad % 2 * 3 & 7;
-  return byte[(quad - 6) * kVector] >> 6 | (byte[2 * kVector] >> (quad - 2) & 4);
+  const ScanQuad at = scan_quad(bits, quad);
+  const int code = byte[at.vector * kVector] >> at.shift & ((1 << bits) - 1);
+  return at.whole ? code : code | (byte[2 * kVector] >> (quad - 2) & 4);
 }
 
 // value = sum over blocks of  d * (dx * (u . q) + offset_of(kind) * s)  [+ m * s]

@@ -300,60 +300,67 @@ void fill_panel(const uint8_t* group, int blocks, uint8_t* panel) {
   }
 }
 
-// Lane vectors of half a group of one block of a scan.
-template <int bits>
+// The codes of a quad of a block of a scan, for half a group.
+template <int bits, int quad>
+inline __m256i scan_codes(const uint8_t* block) {
+  constexpr ScanQuad at = scan_quad(bits, quad);
+  const __m256i raw = _mm256_srli_epi16(load(block + at.vector * kVector), at.shift);
+  if constexpr (at.whole) return _mm256_and_si256(raw, _mm256_set1_epi8((1 << bits) - 1));
+  const __m256i third = _mm256_srli_epi16(load(block + 2 * kVector), quad - 2);
+  return _mm256_or_si256(_mm256_and_si256(raw, _mm256_set1_epi8(3)),
+                         _mm256_and_si256(third, _mm256_set1_epi8(4)));
+}
+
+template <int bits, int quad = 0>
 inline void unpack_scan(const uint8_t* block, __m256i u[kQuads]) {
-  constexpr int kMost = (1 << bits) - 1, kInVector = 8 / bits;  // whole quads of a lane vector
-  const __m256i most = _mm256_set1_epi8(kMost);
-  constexpr int kWhole = bits == 3 ? 6 : kQuads;
-  QWELL_UNROLL
-  for (int quad = 0; quad < kWhole; ++quad) {
-    const int vector = bits == 4 ? quad % 4 : quad / kInVector;
-    const int shift = bits == 4 ? quad / 4 * 4 : quad % kInVector * bits;
-    u[quad] = _mm256_and_si256(_mm256_srli_epi16(load(block + vector * kVector), shift), most);
-  }
-  if constexpr (bits == 3) {  // two bits in what is left of a vector, the third in the last
-    QWELL_UNROLL
-    for (int quad = 6; quad < kQuads; ++quad) {
-      const __m256i two = _mm256_srli_epi16(load(block + (quad - 6) * kVector), 6);
-      const __m256i third = _mm256_srli_epi16(load(block + 2 * kVector), quad - 2);
-      u[quad] = _mm256_or_si256(_mm256_and_si256(two, _mm256_set1_epi8(3)),
-                                _mm256_and_si256(third, _mm256_set1_epi8(4)));
-    }
-  }
+  u[quad] = scan_codes<bits, quad>(block);
+  if constexpr (quad + 1 < kQuads) unpack_scan<bits, quad + 1>(block, u);
 }
 
 // What a tile of T tokens adds up over the blocks of one group of a scan.
 template <int T>
 struct ScanSums {
-  alignas(32) float total[2][T][8] = {};
+  __m256 total[2][T] = {};
+  __m256i dot[2][T] = {};
   template <int bits>
-  inline void add(const uint8_t* block, const int8_t* q, const float* dx, const float* sx) {
+  inline void add(const uint8_t* block, const int8_t* q) {
     QWELL_UNROLL
     for (int half = 0; half < 2; ++half) {
       __m256i u[kQuads];
       unpack_scan<bits>(block + half * 32, u);
+      QWELL_UNROLL
       for (int t = 0; t < T; ++t) {
         __m256i pairs = _mm256_setzero_si256();
         QWELL_UNROLL
         for (int quad = 0; quad < kQuads; ++quad) {
           qwell::add(pairs, _mm256_maddubs_epi16(u[quad], quad_of(q + (quad * T + t) * 4)));
         }
-        const __m256 centre = _mm256_set1_ps(scan_centre(bits) * sx[t]);
-        const __m256 value = _mm256_fmsub_ps(_mm256_cvtepi32_ps(widen(pairs)),
-                                             _mm256_set1_ps(dx[t]), centre);
-        float* sum = total[half][t];
-        _mm256_store_ps(sum, _mm256_add_ps(_mm256_load_ps(sum), value));
+        dot[half][t] = _mm256_add_epi32(dot[half][t], widen(pairs));
       }
     }
   }
-  inline void store(const float* d, const float* offsets, float* y, int64_t stride) const {
+  template <int bits>
+  inline void scale(const float* dx) {
+    QWELL_UNROLL
     for (int half = 0; half < 2; ++half) {
+      QWELL_UNROLL
       for (int t = 0; t < T; ++t) {
-        const __m256 value =
-            _mm256_fmadd_ps(_mm256_loadu_ps(d + half * 8), _mm256_load_ps(total[half][t]),
-                            _mm256_set1_ps(offsets[t]));
-        _mm256_storeu_ps(y + t * stride + half * 8, value);
+        total[half][t] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dot[half][t]), _mm256_set1_ps(dx[t]),
+                                         total[half][t]);
+        dot[half][t] = _mm256_setzero_si256();
+      }
+    }
+  }
+  inline void store(const float* d, const float* centres, const float* offsets, float* y,
+                    int64_t stride) const {
+    QWELL_UNROLL
+    for (int half = 0; half < 2; ++half) {
+      QWELL_UNROLL
+      for (int t = 0; t < T; ++t) {
+        const __m256 value = _mm256_sub_ps(total[half][t], _mm256_set1_ps(centres[t]));
+        _mm256_storeu_ps(y + t * stride + half * 8,
+                         _mm256_fmadd_ps(_mm256_loadu_ps(d + half * 8), value,
+                                         _mm256_set1_ps(offsets[t])));
       }
     }
   }

@@ -25,48 +25,51 @@ inline void unpack(const uint8_t* quants, const uint8_t* bits, __m512i u[kQuads]
     for (int quad = 0; quad < kQuads; ++quad) u[quad] = load(quants + quad * kVector);
     return;
   }
-  constexpr int kOrAnd = 0xf8;  // A | (B & C)
+  constexpr int kOrAnd = 0xf8, kChoose = 0xb8;  // A | (B & C), B ? C : A
   const __m512i low = _mm512_set1_epi8(15);
   QWELL_UNROLL
   for (int v = 0; v < 4; ++v) {
     const __m512i pair = load(quants + v * kVector);
-    u[v] = _mm512_and_si512(pair, low);
-    u[v + 4] = _mm512_and_si512(_mm512_srli_epi16(pair, 4), low);
+    u[v] = pair;
+    u[v + 4] = _mm512_srli_epi16(pair, 4);
   }
-  for (int i = 0; i < bit_vectors(kind); ++i) {  // bit v of a byte goes to bit 4 + i of quad v
-    const __m512i mask = _mm512_set1_epi8(static_cast<char>(16 << i));
-    const __m512i b = load(bits + i * kVector);
+  if (bit_vectors(kind) == 0) {
     QWELL_UNROLL
-    for (int v = 0; v < kQuads; ++v) {
-      const int left = 4 + i - v;
-      const __m512i moved = left > 0 ? _mm512_slli_epi16(b, static_cast<unsigned>(left))
-                                     : _mm512_srli_epi16(b, static_cast<unsigned>(-left));
-      u[v] = _mm512_ternarylogic_epi64(u[v], moved, mask, kOrAnd);
-    }
+    for (int quad = 0; quad < kQuads; ++quad) u[quad] = _mm512_and_si512(u[quad], low);
+    return;
+  }
+  // Bit v of a byte goes to bit 4 of quad v. Two bits that are four apart are cut out at once: of
+  // the byte that moves, the upper half holds the one bit alone and takes the nibble's other half.
+  const __m512i b = load(bits);
+  QWELL_UNROLL
+  for (int v = 0; v < 4; ++v) {
+    const __m512i two = _mm512_and_si512(b, _mm512_set1_epi8(static_cast<char>(17 << v)));
+    const auto away = static_cast<unsigned>(v);
+    u[v] = _mm512_ternarylogic_epi64(_mm512_slli_epi16(two, 4 - away), low, u[v], kChoose);
+    u[v + 4] = _mm512_ternarylogic_epi64(_mm512_srli_epi16(two, away), low, u[v + 4], kChoose);
+  }
+  if (bit_vectors(kind) == 1) return;
+  const __m512i more = load(bits + kVector), mask = _mm512_set1_epi8(32);  // to bit 5
+  QWELL_UNROLL
+  for (int v = 0; v < kQuads; ++v) {
+    const __m512i moved = v < 5 ? _mm512_slli_epi16(more, static_cast<unsigned>(5 - v))
+                                : _mm512_srli_epi16(more, static_cast<unsigned>(v - 5));
+    u[v] = _mm512_ternarylogic_epi64(u[v], moved, mask, kOrAnd);
   }
 }
 
-// The same of a block of a scan.
-template <int bits>
-inline void unpack_scan(const uint8_t* block, __m512i u[kQuads]) {
-  if constexpr (bits == 4) return unpack<Kind::q4>(block, nullptr, u);
-  constexpr int kMost = (1 << bits) - 1, kInVector = 8 / bits;  // whole quads of a lane vector
-  const __m512i most = _mm512_set1_epi8(kMost);
-  constexpr int kWhole = bits == 3 ? 6 : kQuads;
-  QWELL_UNROLL
-  for (int quad = 0; quad < kWhole; ++quad) {
-    const __m512i raw = load(block + quad / kInVector * kVector);
-    u[quad] = _mm512_and_si512(_mm512_srli_epi16(raw, quad % kInVector * bits), most);
+// The codes of a quad of a block of a scan, where they lie in their bytes.
+template <int bits, int quad>
+inline __m512i scan_codes(const uint8_t* block) {
+  constexpr ScanQuad at = scan_quad(bits, quad);
+  constexpr int kMost = (1 << bits) - 1;
+  const __m512i raw = load(block + at.vector * kVector);
+  if constexpr (at.whole) {
+    return _mm512_and_si512(raw, _mm512_set1_epi8(static_cast<char>(kMost << at.shift)));
   }
-  if constexpr (bits == 3) {  // two bits in what is left of a vector, the third in the last
-    QWELL_UNROLL
-    for (int quad = 6; quad < kQuads; ++quad) {
-      const __m512i two = _mm512_srli_epi16(load(block + (quad - 6) * kVector), 6);
-      const __m512i third = _mm512_srli_epi16(load(block + 2 * kVector), quad - 2);
-      u[quad] = _mm512_ternarylogic_epi64(_mm512_and_si512(two, _mm512_set1_epi8(3)), third,
-                                          _mm512_set1_epi8(4), 0xf8);  // A | (B & C)
-    }
-  }
+  const __m512i two = _mm512_and_si512(_mm512_srli_epi16(raw, 6), _mm512_set1_epi8(3));
+  const __m512i third = _mm512_srli_epi16(load(block + 2 * kVector), quad - 2);
+  return _mm512_ternarylogic_epi64(two, third, _mm512_set1_epi8(4), 0xf8);  // A | (B & C)
 }
 
 inline __m512 scales(const uint16_t* p) {
@@ -186,37 +189,76 @@ void fill_panel(const uint8_t* group, int blocks, uint8_t* panel) {
 template <int T>
 struct ScanSums {
   __m512 total[T];
+  __m512i dot[T];
   ScanSums() {
     QWELL_UNROLL
-    for (int t = 0; t < T; ++t) total[t] = _mm512_setzero_ps();
+    for (int t = 0; t < T; ++t) {
+      total[t] = _mm512_setzero_ps();
+      dot[t] = _mm512_setzero_si512();
+    }
+  }
+  template <int bits, int quad = 0>
+  inline void add(const uint8_t* block, const int8_t* q) {
+    constexpr ScanQuad at = scan_quad(bits, quad);
+    __m512i u = scan_codes<bits, quad>(block);
+    if constexpr (at.whole && at.shift > 0) u = _mm512_srli_epi16(u, at.shift);
+    QWELL_UNROLL
+    for (int t = 0; t < T; ++t) {
+      dot[t] = _mm512_dpbusd_epi32(dot[t], u, quad_of(q + (quad * T + t) * 4));
+    }
+    if constexpr (quad + 1 < kQuads) add<bits, quad + 1>(block, q);
   }
   template <int bits>
-  inline void add(const uint8_t* block, const int8_t* q, const float* dx, const float* sx) {
-    __m512i u[kQuads], dot[T];
-    unpack_scan<bits>(block, u);
-    QWELL_UNROLL
-    for (int t = 0; t < T; ++t) dot[t] = _mm512_setzero_si512();
-    QWELL_UNROLL
-    for (int quad = 0; quad < kQuads; ++quad) {
-      QWELL_UNROLL
-      for (int t = 0; t < T; ++t) {
-        dot[t] = _mm512_dpbusd_epi32(dot[t], u[quad], quad_of(q + (quad * T + t) * 4));
-      }
-    }
+  inline void scale(const float* dx) {
     QWELL_UNROLL
     for (int t = 0; t < T; ++t) {
-      const __m512 centre = _mm512_set1_ps(scan_centre(bits) * sx[t]);
-      total[t] = _mm512_add_ps(total[t], _mm512_fmsub_ps(_mm512_cvtepi32_ps(dot[t]),
-                                                         _mm512_set1_ps(dx[t]), centre));
+      total[t] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot[t]), _mm512_set1_ps(dx[t]), total[t]);
+      dot[t] = _mm512_setzero_si512();
     }
   }
-  inline void store(const float* d, const float* offsets, float* y, int64_t stride) const {
+  inline void store(const float* d, const float* centres, const float* offsets, float* y,
+                    int64_t stride) const {
     QWELL_UNROLL
     for (int t = 0; t < T; ++t) {
-      const __m512 value =
-          _mm512_fmadd_ps(_mm512_loadu_ps(d), total[t], _mm512_set1_ps(offsets[t]));
-      _mm512_storeu_ps(y + t * stride, value);
+      const __m512 value = _mm512_sub_ps(total[t], _mm512_set1_ps(centres[t]));
+      _mm512_storeu_ps(y + t * stride,
+                       _mm512_fmadd_ps(_mm512_loadu_ps(d), value, _mm512_set1_ps(offsets[t])));
     }
+  }
+};
+
+// Of one token alone: codes stay where they lie, and the sums of those that lie as far up are
+// shifted once.
+template <>
+struct ScanSums<1> {
+  __m512 total = _mm512_setzero_ps();
+  __m512i dot[8];
+  ScanSums() { clear(); }
+  inline void clear() {
+    QWELL_UNROLL
+    for (int shift = 0; shift < 8; ++shift) dot[shift] = _mm512_setzero_si512();
+  }
+  template <int bits, int quad = 0>
+  inline void add(const uint8_t* block, const int8_t* q) {
+    constexpr ScanQuad at = scan_quad(bits, quad);
+    __m512i& sum = dot[at.whole ? at.shift : 0];
+    sum = _mm512_dpbusd_epi32(sum, scan_codes<bits, quad>(block), quad_of(q + quad * 4));
+    if constexpr (quad + 1 < kQuads) add<bits, quad + 1>(block, q);
+  }
+  template <int bits>
+  inline void scale(const float* dx) {
+    __m512i all = dot[0];
+    QWELL_UNROLL
+    for (int shift = bits; shift + bits <= 8; shift += bits) {
+      all = _mm512_add_epi32(all, _mm512_srai_epi32(dot[shift], static_cast<unsigned>(shift)));
+    }
+    total = _mm512_fmadd_ps(_mm512_cvtepi32_ps(all), _mm512_set1_ps(*dx), total);
+    clear();
+  }
+  inline void store(const float* d, const float* centres, const float* offsets, float* y,
+                    int64_t) const {
+    const __m512 value = _mm512_sub_ps(total, _mm512_set1_ps(*centres));
+    _mm512_storeu_ps(y, _mm512_fmadd_ps(_mm512_loadu_ps(d), value, _mm512_set1_ps(*offsets)));
   }
 };
 

@@ -150,23 +150,20 @@ inline int8x16_t scan_weights(const uint8_t* block, int quad, int part) {
   const auto moved = [&](int vector, int right) {
     return vshlq_u8(vld1q_u8(at + vector * kVector), vdupq_n_s8(static_cast<int8_t>(-right)));
   };
-  if (bits == 3 && quad >= 6) {  // two bits in what is left of a vector, the third in the last
-    const uint8x16_t third = vandq_u8(moved(2, quad - 2), vdupq_n_u8(4));
-    return vreinterpretq_s8_u8(vorrq_u8(moved(quad - 6, 6), third));
-  }
-  constexpr int kInVector = 8 / bits;
-  const uint8x16_t u = bits == 4 ? moved(quad % 4, quad / 4 * 4)
-                                 : moved(quad / kInVector, quad % kInVector * bits);
-  return vreinterpretq_s8_u8(vandq_u8(u, vdupq_n_u8((1 << bits) - 1)));
+  const ScanQuad place = scan_quad(bits, quad);
+  const uint8x16_t u = moved(place.vector, place.shift);
+  if (place.whole) return vreinterpretq_s8_u8(vandq_u8(u, vdupq_n_u8((1 << bits) - 1)));
+  const uint8x16_t third = vandq_u8(moved(2, quad - 2), vdupq_n_u8(4));
+  return vreinterpretq_s8_u8(vorrq_u8(u, third));
 }
 
 // What a tile of T tokens adds up over the blocks of one group of a scan.
 template <int T>
 struct ScanSums {
   float32x4_t total[kParts][T] = {};
+  int32x4_t dot[kParts][T] = {};
   template <int bits>
-  inline void add(const uint8_t* block, const int8_t* q, const float* dx, const float* sx) {
-    int32x4_t dot[kParts][T] = {};
+  inline void add(const uint8_t* block, const int8_t* q) {
     for (int quad = 0; quad < kQuads; ++quad) {
       for (int part = 0; part < kParts; ++part) {
         const int8x16_t w = scan_weights<bits>(block, quad, part);
@@ -175,20 +172,23 @@ struct ScanSums {
         }
       }
     }
+  }
+  template <int bits>
+  inline void scale(const float* dx) {
     for (int part = 0; part < kParts; ++part) {
       for (int t = 0; t < T; ++t) {
-        const float32x4_t value = vmulq_n_f32(vcvtq_f32_s32(dot[part][t]), dx[t]);
-        const float32x4_t centre = vdupq_n_f32(scan_centre(bits) * sx[t]);
-        total[part][t] = vaddq_f32(total[part][t], vsubq_f32(value, centre));
+        total[part][t] = vfmaq_n_f32(total[part][t], vcvtq_f32_s32(dot[part][t]), dx[t]);
+        dot[part][t] = vdupq_n_s32(0);
       }
     }
   }
-  inline void store(const float* d, const float* offsets, float* y, int64_t stride) const {
+  inline void store(const float* d, const float* centres, const float* offsets, float* y,
+                    int64_t stride) const {
     for (int part = 0; part < kParts; ++part) {
       for (int t = 0; t < T; ++t) {
-        const float32x4_t value =
-            vfmaq_f32(vdupq_n_f32(offsets[t]), vld1q_f32(d + part * 4), total[part][t]);
-        vst1q_f32(y + t * stride + part * 4, value);
+        const float32x4_t value = vsubq_f32(total[part][t], vdupq_n_f32(centres[t]));
+        vst1q_f32(y + t * stride + part * 4,
+                  vfmaq_f32(vdupq_n_f32(offsets[t]), vld1q_f32(d + part * 4), value));
       }
     }
   }

@@ -16,6 +16,7 @@ constexpr int kFeedForward = 4;  // blocks of gate, then of up, in one go when r
 constexpr int kMany = 2;         // the same when they are many: what is written shares cache lines
 constexpr int kHeadGroups = 64;   // of the head whose logits are looked at while they are in cache
 constexpr int kStride = 64;       // logits that are looked at together for one near the best
+constexpr int kStripe = 1 << 10;  // threads take turns, for tokens of low ids come near more often
 constexpr size_t kFetched = size_t{256} << 10;  // at most, into a cache of 512 KB or more
 constexpr int kBeginning = 3 << 10;  // of a stream, before kernels fetch ahead for themselves
 constexpr size_t kRowsAhead = 6;     // of the head's
@@ -236,8 +237,18 @@ Ahead Model::ahead_of(const Tensor& w, int n, int groups, int thread) const {
 
 void Model::round(const float* x, int n, const Rounded& to, int row, int first_block,
                   float* spare) {
-  kernels_.quantize(x, n, to.main, row, first_block, precise_ ? spare : nullptr);
-  if (precise_) kernels_.quantize(spare, n, to.rest, row, first_block, nullptr);
+  kernels_.quantize(x, n, to.main, row, first_block, 1, precise_ ? spare : nullptr);
+  if (precise_) kernels_.quantize(spare, n, to.rest, row, first_block, 1, nullptr);
+}
+
+// With one scale for all blocks that have as many bits in a scan. A guess has no use for the rest.
+void Model::round_for_scan(const float* x, const Activations& to, int row) {
+  const ScanBlocks n = scan_blocks(to.cols);
+  int first = 0;
+  for (const int blocks : {n.four, n.three, n.two, n.one}) {
+    kernels_.quantize(x + first * kBlock, blocks * kBlock, to, row, first, blocks, nullptr);
+    first += blocks;
+  }
 }
 
 void Model::multiply(const Tensor& w, int begin, int end, const Rounded& x, float* out,
@@ -251,20 +262,16 @@ void Model::multiply(const Tensor& w, int begin, int end, const Rounded& x, floa
 }
 
 // Quantised activations of all rows: by every thread for itself when that is less work than
-// waiting for each other, else shared. each(row) gives the row's floats.
+// waiting for each other, else shared. each(row, to) quantises the row.
 template <typename Each>
 Rounded Model::prepare(int n, int cols, int thread, Each&& each) {
-  Scratch& scratch = scratch_[static_cast<size_t>(thread)];
-  float* spare = scratch.wide.data();
   if (n < kAlone) {
-    const Rounded a = scratch.own.rows(n, cols, kernels_.tile);
-    for (int row = 0; row < n; ++row) round(each(row), cols, a, row, 0, spare);
+    const Rounded a = scratch_[static_cast<size_t>(thread)].own.rows(n, cols, kernels_.tile);
+    for (int row = 0; row < n; ++row) each(row, a);
     return a;
   }
   const Rounded a = shared_.rows(n, cols, kernels_.tile);
-  for (int row = thread; row < n; row += team_.size()) {
-    round(each(row), cols, a, row, 0, spare);
-  }
+  for (int row = thread; row < n; row += team_.size()) each(row, a);
   team_.barrier();
   return a;
 }
@@ -272,14 +279,17 @@ Rounded Model::prepare(int n, int cols, int thread, Each&& each) {
 Rounded Model::normed(const float* weight, int thread) {
   const int n = config_.n_embd;
   float* out = scratch_[static_cast<size_t>(thread)].wide.data();
-  return prepare(rows_.n, n, thread, [&](int row) {
+  return prepare(rows_.n, n, thread, [&](int row, const Rounded& to) {
     kernels_.rms_norm(&x_[times(row, n)], weight, config_.rms_eps, n, out);
-    return static_cast<const float*>(out);
+    round(out, n, to, row, 0, out);
   });
 }
 
 Rounded Model::quantized(const float* x, int cols, int thread) {
-  return prepare(rows_.n, cols, thread, [&](int row) { return x + times(row, cols); });
+  float* spare = scratch_[static_cast<size_t>(thread)].wide.data();
+  return prepare(rows_.n, cols, thread, [&](int row, const Rounded& to) {
+    round(x + times(row, cols), cols, to, row, 0, spare);
+  });
 }
 
 // The token's row of the embedding, and the angles of the row's position.
@@ -430,7 +440,8 @@ void Model::layer_pass(const Layer& layer, int index, int thread) {
     in_chunks(layer.o.groups(), thread, [&](int begin, int end) {
       multiply(layer.o, begin, end, a, x_.data(), c.n_embd, true, scratch);
     });
-    end_phase(Phase::attended, thread, ahead_of(layer.gate, c.n_ff / kBlock, kBlock / kLanes, thread));
+    end_phase(Phase::attended, thread,
+              ahead_of(layer.gate, c.n_ff / kBlock, kBlock / kLanes, thread));
   }
 
   // 4. ff[n][n_ff] = silu(Wgate norm(x)) * Wup norm(x), quantised block by block
@@ -452,28 +463,29 @@ void Model::layer_pass(const Layer& layer, int index, int thread) {
   });
   if (thread == 0) stop_ = cancelled_.load(std::memory_order_relaxed);
   const bool is_last = index + 1 == c.n_layer;
-    const Tensor& next = is_last ? head_.scan : layers_[static_cast<size_t>(index) + 1].q;
+  const Tensor& next = is_last ? head_.scan : layers_[static_cast<size_t>(index) + 1].q;
   end_phase(Phase::down, thread,
             ahead_of(next, is_last ? next.groups() : width / kLanes, 1, thread));
 }
 
 // turned[n_outputs][n_embd], quantised: what scan multiplies.
-Rounded Model::turned(int thread) {
+Activations Model::turned(int thread) {
   const Config& c = config_;
   const int n = rows_.n_outputs, cols = c.n_embd;
   const Rounded ones = outs_.rows(n, cols, 1);
   for (int i = thread; i < n; i += team_.size()) {
     float* state = &states_[times(i, cols)];
-    kernels_.rms_norm(&x_[times(rows_.outputs[i], cols)], out_norm_, c.rms_eps, cols,
-                      state);
+    kernels_.rms_norm(&x_[times(rows_.outputs[i], cols)], out_norm_, c.rms_eps, cols, state);
     round(state, cols, ones, i, 0, scratch_[static_cast<size_t>(thread)].wide.data());
     const bool is_plain = head_.mean == nullptr;
-    offsets_[static_cast<size_t>(i)] =
-        is_plain ? 0.0f : kernels_.dot(head_.mean, state, cols);
+    offsets_[static_cast<size_t>(i)] = is_plain ? 0.0f : kernels_.dot(head_.mean, state, cols);
   }
   team_.barrier();
   const auto prepared = [&](const std::vector<float>& x) {
-    return prepare(n, cols, thread, [&](int row) { return &x[times(row, cols)]; });
+    const auto each = [&](int row, const Rounded& to) {
+      round_for_scan(&x[times(row, cols)], to.main, row);
+    };
+    return prepare(n, cols, thread, each).main;
   };
   if (head_.turn == nullptr) return prepared(states_);
   for (int j = cols * thread / team_.size(); j < cols * (thread + 1) / team_.size(); ++j) {
@@ -493,7 +505,7 @@ void Model::head_pass(int thread) {
   const Config& c = config_;
   const int n = rows_.n_outputs;
   Scratch& scratch = scratch_[static_cast<size_t>(thread)];
-  const Activations z = turned(thread).main;  // a guess has no use for the rest
+  const Activations z = turned(thread);
 
   float* peaks = &peaks_[times(thread, n)];
   std::fill(peaks, peaks + n, -INFINITY);
@@ -510,29 +522,30 @@ void Model::head_pass(int thread) {
   });
   team_.barrier_and_restart();
 
-  const int per_thread = (c.n_vocab + team_.size() - 1) / team_.size();
-  const int begin = thread * per_thread, end = std::min(begin + per_thread, c.n_vocab);
   const float margin = precise_ ? kPreciseMargin : kMargin;
   for (int i = 0; i < n; ++i) {
     float peak = -INFINITY;
     for (int t = 0; t < team_.size(); ++t)
       peak = std::max(peak, peaks_[times(t, n) + static_cast<size_t>(i)]);
-    rescore(i, begin, end, exact_ ? -INFINITY : peak - margin, scratch);
+    rescore(i, thread, exact_ ? -INFINITY : peak - margin, scratch);
   }
   end_phase(Phase::head, thread, {});
 }
 
 // Candidates are scattered over the rows, so their rows are fetched some ahead of their turn.
-void Model::rescore(int output, int begin, int end, float threshold, Scratch& scratch) {
+void Model::rescore(int output, int thread, float threshold, Scratch& scratch) {
   const int cols = config_.n_embd, bytes = row_bytes(cols);
   float* row = logits_ + times(output, config_.n_vocab_padded);
   std::vector<int>& tokens = scratch.candidates;
   tokens.clear();
-  for (int from = begin; from < end; from += kStride) {
-    const int to = std::min(from + kStride, end);
-    if (kernels_.max(row + from, to - from) < threshold) continue;
-    for (int token = from; token < to; ++token) {
-      if (!(row[token] < threshold)) tokens.push_back(token);
+  for (int stripe = thread * kStripe; stripe < config_.n_vocab; stripe += team_.size() * kStripe) {
+    const int end = std::min(stripe + kStripe, config_.n_vocab);
+    for (int from = stripe; from < end; from += kStride) {
+      const int to = std::min(from + kStride, end);
+      if (kernels_.max(row + from, to - from) < threshold) continue;
+      for (int token = from; token < to; ++token) {
+        if (!(row[token] < threshold)) tokens.push_back(token);
+      }
     }
   }
   const Rounded all = outs_.rows(rows_.n_outputs, cols, 1);

@@ -125,8 +125,9 @@ class Model {
                     Scratch& scratch);
   void store_keys(int layer, int row, int kv_head);
   void head_pass(int thread);
-  Rounded turned(int thread);
-  void rescore(int output, int begin, int end, float threshold, Scratch& scratch);
+  Activations turned(int thread);
+  void round_for_scan(const float* x, const Activations& to, int row);
+  void rescore(int output, int thread, float threshold, Scratch& scratch);
   Rounded normed(const float* weight, int thread);
   Rounded quantized(const float* x, int cols, int thread);
   template <typename Each>

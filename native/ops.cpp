@@ -1,4 +1,5 @@
 // Everything of a layer but the matrix products, compiled once per instruction set (QWELL_ISA).
+#include <algorithm>
 #include <cmath>
 #include <type_traits>
 
@@ -8,23 +9,35 @@
 namespace qwell {
 namespace {
 
-void quantize(const float* x, int n, const Activations& to, int token, int first_block,
+// The largest of n values without their signs; NaN if any is not finite.
+float most_of(const float* x, int n) {
+  Lanes most{}, nothing{};
+  for (int i = 0; i < n; i += 16) {
+    const Lanes a = load(x + i);
+    most = max(most, max(a, -a));
+    nothing += a - a;
+  }
+  return max_of(most) + sum(nothing);
+}
+
+void quantize(const float* x, int n, const Activations& to, int token, int first_block, int span,
               float* rest) {
   const Tile tile = tile_of(to, token);
   const int t = token - tile.first;
   int8_t* q = tile_q(to, tile.first);
   float* d = tile_d(to, tile.first);
   float* s = tile_s(to, tile.first);
+  float most = 0;
   for (int i = 0; i < n / kBlock; ++i) {
     const int block = first_block + i;
     const float* from = x + i * kBlock;
+    if (i % span == 0) most = most_of(from, std::min(span * kBlock, n - i * kBlock));
     const Lanes a = load(from), b = load(from + 16);
-    const float most = max_of(max(max(a, -a), max(b, -b)));
     const float inverse = most > 0 ? 127.0f / most : 0.0f;
     constexpr float kShifter = 0x1.8p23f;  // adding it rounds half to even
     const Lanes ra = (a * inverse + kShifter) - kShifter, rb = (b * inverse + kShifter) - kShifter;
     const float total = sum(ra + rb);
-    const float scale = most / 127.0f + (total - total);  // a poisoned block poisons its scale
+    const float scale = most / 127.0f;  // poisoned where the block or its span is
     int8_t quads[kBlock];
     store_bytes(quads, ra);
     store_bytes(quads + 16, rb);

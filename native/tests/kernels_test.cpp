@@ -21,13 +21,24 @@ struct Quantized {
   std::vector<float> d, s;
   Activations view;
 
-  Quantized(const Kernels& k, const std::vector<float>& x, int m, int cols, int width)
+  // spans: the blocks that share a scale, one after another
+  Quantized(const Kernels& k, const std::vector<float>& x, int m, int cols, int width,
+            const std::vector<int>& spans)
       : q(static_cast<size_t>(m * cols)),
         d(static_cast<size_t>(m * cols / kBlock)),
         s(static_cast<size_t>(m * cols / kBlock)),
         view{q.data(), d.data(), s.data(), m, cols, width} {
-    for (int t = 0; t < m; ++t) k.quantize(x.data() + t * cols, cols, view, t, 0, nullptr);
+    for (int t = 0; t < m; ++t) {
+      int first = 0;
+      for (const int span : spans) {
+        const float* from = x.data() + t * cols + first * kBlock;
+        k.quantize(from, span * kBlock, view, t, first, span, nullptr);
+        first += span;
+      }
+    }
   }
+  Quantized(const Kernels& k, const std::vector<float>& x, int m, int cols, int width)
+      : Quantized(k, x, m, cols, width, std::vector<int>(static_cast<size_t>(cols / kBlock), 1)) {}
 };
 
 // Equal but for ties: with fused multiply-add a code that lies half-way may round the other way.
@@ -103,10 +114,12 @@ void scans_are_equal(const Kernels& k, Random& random) {
   for (int cols : {64, 448, 512, 896}) {
     const auto data = random_tensor(random, Kind::scan, 48, cols);
     const Tensor w{Kind::scan, 48, cols, data.data(), data.size()};
+    const ScanBlocks n = scan_blocks(cols);
+    const std::vector<int> spans = {n.four, n.three, n.two, n.one};
     for (int m = 1; m < 11; ++m) {
       const auto x = random_floats(random, m * cols), offsets = random_floats(random, m);
-      const Quantized a(portable_kernels(), x, m, cols, portable_kernels().tile);
-      const Quantized b(k, x, m, cols, k.tile);
+      const Quantized a(portable_kernels(), x, m, cols, portable_kernels().tile, spans);
+      const Quantized b(portable_kernels(), x, m, cols, k.tile, spans);
       std::vector<float> expected(static_cast<size_t>(m * 48)), actual = expected;
       portable_kernels().scan(w, 0, 3, a.view, offsets.data(), expected.data(), 48);
       k.scan(w, 0, 2, b.view, offsets.data(), actual.data(), 48);
