@@ -13,7 +13,7 @@ namespace {
 
 constexpr int kTile = 12;  // 12 integer and 12 float sums stay in registers
 constexpr int kPanelTokens = 24;
-constexpr int kAhead = 4;  // pairs of blocks prefetched ahead of the one being read
+constexpr int kAhead = 8;  // pairs of blocks prefetched ahead of the one being read
 
 inline __m512i load(const uint8_t* p) { return _mm512_loadu_si512(p); }
 
@@ -125,12 +125,13 @@ struct Sums {
   }
 };
 
-// Inlined by force: GCC takes a function that only prefetches for one without effect and drops the
-// call.
+// Into the second level of cache: the first can wait for few lines at once, and a burst of these
+// holds up what is being read. Inlined by force: GCC takes a function that only prefetches for one
+// without effect and drops the call.
 template <Kind kind>
 __attribute__((always_inline)) inline void fetch_pair(const uint8_t* group, int pair) {
   constexpr int kBytes = pair_layout(kind).bytes;
-  for (int i = 0; i < kBytes; i += kVector) _mm_prefetch(group + pair * kBytes + i, _MM_HINT_T0);
+  for (int i = 0; i < kBytes; i += kVector) _mm_prefetch(group + pair * kBytes + i, _MM_HINT_T1);
 }
 
 // One group times one tile, straight from the packed weights.

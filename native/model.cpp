@@ -18,7 +18,7 @@ constexpr int kHeadGroups = 64;   // of the head whose logits are looked at whil
 constexpr int kStride = 64;       // logits that are looked at together for one near the best
 constexpr int kStripe = 1 << 10;  // threads take turns, for tokens of low ids come near more often
 constexpr size_t kFetched = size_t{256} << 10;  // at most, into a cache of 512 KB or more
-constexpr int kBeginning = 3 << 10;  // of a stream, before kernels fetch ahead for themselves
+constexpr int kBeginning = 6 << 10;  // of a stream, before kernels fetch ahead for themselves
 constexpr size_t kRowsAhead = 6;     // of the head's
 // What is guessed to lie this far below the best is never sampled, so the guess may stand.
 constexpr float kMargin = 13.5f, kPreciseMargin = 15.5f;
@@ -28,7 +28,7 @@ int row_width(const Config& c) { return (c.n_head + 2 * c.n_kv_head) * c.head_di
 // Weights that are read soon. Inlined by force: GCC takes a function that only
 // prefetches for one without effect.
 __attribute__((always_inline)) inline void fetch(const uint8_t* weights, int bytes) {
-  for (int i = 0; i < bytes; i += kVector) __builtin_prefetch(weights + i);
+  for (int i = 0; i < bytes; i += kVector) __builtin_prefetch(weights + i, 0, 2);
 }
 
 size_t times(int a, int b) { return static_cast<size_t>(a) * static_cast<size_t>(b); }
