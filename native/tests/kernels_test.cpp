@@ -61,6 +61,19 @@ void quantizing_is_equal(const Kernels& k, Random& random) {
   CHECK(differing * 1000 <= all);
 }
 
+// What is not finite must not vanish in a guess of which only the first block's scale is read.
+void poison_spreads_over_a_span(const Kernels& k, Random& random) {
+  const int cols = 32 * 5;
+  for (const float poison : {NAN, INFINITY, -INFINITY}) {
+    auto x = random_floats(random, cols);
+    x[32 * 3 + 7] = poison;
+    const Quantized a(k, x, 1, cols, 1, {2, 3});
+    for (int block = 0; block < 5; ++block) {
+      CHECK(std::isfinite(a.d[static_cast<size_t>(block)]) == (block < 2));
+    }
+  }
+}
+
 void products_are_equal(const Kernels& k, Random& random) {
   for (Kind kind : {Kind::q8, Kind::q6, Kind::q5, Kind::q4}) {
     for (int m = 1; m <= 30; ++m) {
@@ -233,6 +246,7 @@ void test(const Kernels& k) {
   Random random(7);
   std::printf("%s\n", k.name);
   quantizing_is_equal(k, random);
+  poison_spreads_over_a_span(k, random);
   products_are_equal(k, random);
   extreme_codes_do_not_overflow(k);
   scans_are_equal(k, random);
