@@ -73,7 +73,8 @@ def browser(requires_program: Callable[[str], str]) -> Iterator[Browser]:
     path = requires_program("chromium")
     expect.set_options(timeout=20_000)  # a busy machine is no failure
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=CHROMIUM_FLAGS)
+        env = os.environ | {"FONTCONFIG_FILE": str(Path(__file__).with_name("fonts.conf"))}
+        browser = playwright.chromium.launch(executable_path=path, args=CHROMIUM_FLAGS, env=env)
         yield browser
         browser.close()
 

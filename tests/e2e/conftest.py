@@ -33,6 +33,18 @@ from playwright.sync_api import (
 from qwell.server.page import BUNDLE
 
 START_S = 120.0  # a cold start with real weights on a busy machine
+SEEN_S = 30.0  # for what an open page comes to by itself
+
+
+def until(page: Page, expression: str) -> None:
+    """Wait until the expression is true in the page.
+
+    It is asked from outside: a page that asked itself would need eval, which its policy forbids.
+    """
+    deadline = time.monotonic() + SEEN_S
+    while not page.evaluate(expression):
+        assert time.monotonic() < deadline, f"was not true within {SEEN_S:.0f} s: {expression}"
+        page.wait_for_timeout(20)
 
 
 @dataclass

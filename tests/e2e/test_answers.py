@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import expect
+from tests.e2e.conftest import until
 
 pytestmark = pytest.mark.browser
 
@@ -37,7 +38,7 @@ def test_mathematics_is_typeset_with_our_own_fonts(echo_url: str, visit: Any) ->
     expect(answer.locator(".katex")).to_have_count(2)
     expect(answer.locator(".katex-display mfrac")).to_have_count(1)
     expect(answer).to_contain_text("It costs $5 and $6.")
-    seen.page.wait_for_function("() => document.fonts.check('12px KaTeX_Main')")
+    until(seen.page, "() => document.fonts.check('12px KaTeX_Main')")
     assert any(address.endswith(".woff2") for address in seen.addresses)
 
 

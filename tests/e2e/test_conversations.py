@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
+from tests.e2e.conftest import until
 
 pytestmark = pytest.mark.browser
 
@@ -134,9 +135,10 @@ def test_what_an_earlier_page_kept_in_the_browser_is_brought_in(echo_url: str, v
     seen = visit(echo_url, before=before)
     seen.page.locator(".sidebar").get_by_text("from the browser").click()
     expect(seen.page.locator(".answer .markdown")).to_have_text("old answer")
-    seen.page.wait_for_function(
+    until(
+        seen.page,
         "() => JSON.parse(localStorage.getItem('qwell.conversation.0123456789abcdef01234567'))"
-        ".isUnsaved === false"
+        ".isUnsaved === false",
     )
     (conversation,) = kept_by_server(echo_url)
     assert [it["content"] for it in conversation["messages"]] == ["old question", "old answer"]

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Page, expect
+from tests.e2e.conftest import until
 
 from qwell.server.page import BUNDLE
 
@@ -34,7 +35,7 @@ def test_the_first_load_is_light() -> None:
 
 def ready_worker(page: Page) -> None:
     page.evaluate("navigator.serviceWorker.ready.then(() => 0)")
-    page.wait_for_function("() => navigator.serviceWorker.controller !== null")
+    until(page, "() => navigator.serviceWorker.controller !== null")
 
 
 def test_it_can_be_installed(echo_url: str, visit: Any) -> None:
@@ -54,7 +55,7 @@ def test_it_opens_without_its_server_and_says_so(serve: Any, visit: Any, wired: 
     seen.ask("kept")
     seen.wait_for_answers(1)
     ready_worker(seen.page)
-    seen.page.wait_for_function("() => localStorage.length > 0")
+    until(seen.page, "() => localStorage.length > 0")
     wire.cut()
     seen.page.reload()
     expect(seen.page.locator(".banner")).to_contain_text("The server cannot be reached")

@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 from PIL import Image
 from playwright.sync_api import Page, WebSocketRoute, expect
-from tests.e2e.conftest import Visit, running_server
+from tests.e2e.conftest import Visit, running_server, until
 from tests.e2e.picture_compare import compare
 
 pytestmark = pytest.mark.browser
@@ -109,7 +109,7 @@ class Gallery:
             "[...it.children].forEach((part, n) => { part.textContent = words[n] }))",
             MEASURED[self._language],
         )
-        self._page.wait_for_function(AT_END)
+        until(self._page, AT_END)
         expect(self._page.get_by_role("button", name=TO_END[self._language])).to_have_count(0)
         shot = self._page.screenshot(animations="disabled")
         self._compare_picture(f"{view}.{self._language}.{self._scheme}.{self._size}.png", shot)

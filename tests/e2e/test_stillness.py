@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import expect
+from tests.e2e.conftest import until
 
 pytestmark = pytest.mark.browser
 
@@ -78,7 +79,7 @@ def test_the_lines_on_the_screen_stay_for_a_reader_who_scrolled_up(serve: Any, v
     blocks.nth(12).wait_for(state="attached")
     seen.page.locator(".thread").hover()
     seen.page.mouse.wheel(0, -10_000)
-    seen.page.wait_for_function("document.querySelector('.thread').scrollTop === 0")
+    until(seen.page, "document.querySelector('.thread').scrollTop === 0")
     third = blocks.nth(2)
     before = third.bounding_box()
     n = blocks.count()

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.e2e.conftest import until
 
 from qwell.lab.rig.nginx import GOOD
 from qwell.server.page import BUNDLE
@@ -51,7 +52,7 @@ def test_a_page_of_yesterday(
     proxy = behind_nginx(echo_url, GOOD, static)
     title = ("升级之后页面还是旧的", "After an upgrade the page is still the old one")
     walk = begin(proxy.url, "stale-page", language, title=title)
-    walk.page.wait_for_function(PANEL_IS_HERE)
+    until(walk.page, PANEL_IS_HERE)
     upgrade(bundle)
     walk.open_panel()
     walk.say("升级之后页面还是旧的，像是缓存", "After the upgrade the page is still the old one")
