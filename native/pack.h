@@ -100,8 +100,8 @@ class Pack {
   // Copies the tensors that every token reads into huge pages where the kernel allows them.
   // Returns the bytes moved; 0 means that the file mapping is used as it is.
   size_t move_to_huge_pages();
-  // Lets go of a tensor's pages, of which the kernel maps sixteen for each that was read; the cache of
-  // the file keeps them.
+  // Lets go of a tensor's pages, of which the kernel maps sixteen for each that was read; they
+  // stay in the file's cache.
   void release(const Tensor& tensor) const;
 
  private:
