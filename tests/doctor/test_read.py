@@ -134,15 +134,15 @@ def test_harmless_lines_do_not_drown_out_the_others() -> None:
     assert "FutureWarning" in read(harmless).gist
 
 
-def test_two_megabytes_are_read_in_time() -> None:
-    """Generous bound: the aim is 300 ms on an idle machine."""
+def test_a_long_log_takes_time_in_proportion() -> None:
+    """Lines of words that signatures are made of, so that many are looked at closely."""
     words = [w for fault in load().faults.values() for p in fault.phrases for w in p.split()]
     rng = random.Random(1)
     noise = [f"{i} INFO {' '.join(rng.choices(words, k=12))}" for i in range(20_000)]
-    text = "\n".join([*noise[:10_000], IN_USE, *noise[10_000:]])[:2_000_000]
-    read(text[:100_000])
-    seconds = min(timed(text) for _ in range(3))
-    assert seconds < 1.5
+    text = "\n".join([*noise[:10_000], IN_USE, *noise[10_000:]])
+    tenth = text[: len(text) // 10]
+    read(tenth)
+    assert min(timed(text) for _ in range(3)) < 20 * min(timed(tenth) for _ in range(3))
     assert "port-in-use" in faults_in(text)
 
 
