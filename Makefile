@@ -113,6 +113,7 @@ SECONDS ?= 600
 .venv/.installed: $(NATIVE_SOURCES) | .venv/bin/pip
 	$(BIN)/pip install --quiet --group build
 	$(BIN)/pip install --quiet --no-build-isolation --editable .
+	$(BIN)/python -m compileall -q src  # or a first start takes longer, where Python may not write: each
 	@touch $@
 
 .venv/.installed-dev: .venv/.installed

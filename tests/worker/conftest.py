@@ -12,8 +12,7 @@ import pytest
 
 from qwell.config import Settings
 from qwell.core import Delta, Event, Message, Request
-from qwell.worker import Supervisor
-from qwell.worker.supervisor import Patience
+from qwell.worker.supervisor import Patience, Supervisor
 
 IMPATIENT = Patience(tick_s=0.2, max_silent_ticks=50, max_step_ticks=10, first_backoff_s=0.05)
 Start = Callable[..., AbstractAsyncContextManager[Supervisor]]

@@ -15,8 +15,7 @@ from tests.worker.conftest import Start, phase
 
 from qwell.backends.threads import default_threads
 from qwell.core import Delta, Done, Event, Message, Prefill, Queued, Request
-from qwell.worker import Supervisor
-from qwell.worker.supervisor import Patience
+from qwell.worker.supervisor import Patience, Supervisor
 
 pytestmark = [pytest.mark.anyio, pytest.mark.weights]
 LONG = " ".join(f"word{i}" for i in range(700))  # seconds of reading

@@ -55,6 +55,16 @@ def submit(text: str) -> dict[str, Any]:
     }
 
 
+def test_it_loads_nothing_of_the_parents_side() -> None:
+    """What it imports is on the way to the first answer."""
+    own = "qwell.worker.process, qwell.worker.loading, qwell.weights.ensure"
+    code = f"import sys, {own}; print(*sys.modules)"
+    imported = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+    of_the_parent = {"asyncio", "fastapi", "pydantic", "uvicorn", "sqlalchemy"}
+    of_rare_days = {"filelock", "huggingface_hub"}
+    assert (of_the_parent | of_rare_days).isdisjoint(imported.stdout.decode().split())
+
+
 @pytest.mark.parametrize("script", [{}, {"load_delay_s": 60}, {"hang_after": 0}])
 def test_it_ends_with_its_parent_even_in_a_step_that_never_ends(script: dict[str, Any]) -> None:
     with child(script) as (process, reports):

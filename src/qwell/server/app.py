@@ -30,7 +30,6 @@ from qwell.server import (
     fault_page,
     health,
     metrics,
-    offering,
     openai,
     page,
     responses,
@@ -53,6 +52,7 @@ from qwell.server.key_ring import KeyRing
 from qwell.server.loop_lag import lag_observed
 from qwell.server.metrics import Metrics, process_gauges, worker_gauges
 from qwell.server.on_demand import OnDemand
+from qwell.server.preparation import prepare
 from qwell.server.problem import refusal, request_id_of
 from qwell.server.request_log import RequestLog
 from qwell.server.schemas import first_wrong, invalid_body
@@ -129,8 +129,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     copies: Copies | None = app.state.copies
     if copies is not None:
         await copies.start()
-    preparing = asyncio.create_task(asyncio.to_thread(offering.prepare))
-    app.state.keeper.start()
+    preparing = asyncio.create_task(prepare(app.state.worker, app.state.keeper))
     room: DoctorRoom = app.state.doctor
 
     def note_lag(seconds: float) -> None:
@@ -141,7 +140,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with lag_observed(note_lag), room.watching() if app.state.watched else nullcontext():
             yield
     finally:
-        await preparing
+        preparing.cancel()
         await app.state.support.close()
         await app.state.streams.close(grace_s=0)
         if copies is not None:

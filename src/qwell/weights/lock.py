@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from qwell.weights.progress import Progress, Report, Stage
 
 
 @contextmanager
 def alone_in(folder: Path, stage: Stage, report: Report) -> Iterator[None]:
     """Wait until no other process is in the folder. The kernel frees the lock of one that dies."""
+    from filelock import FileLock, Timeout  # not at each start: there is mostly nothing to write
+
     lock = FileLock(folder / ".lock")
     try:
         lock.acquire(timeout=0)

@@ -193,6 +193,7 @@ def main() -> int:
     faulthandler.enable()  # the stack of a native crash becomes part of the last words
     for polite in (signal.SIGTERM, signal.SIGINT):
         signal.signal(polite, signal.SIG_IGN)  # the parent drains first, then ends this process
+    gc.disable()  # next to nothing of what is made while loading is garbage
     worker = Worker(reports)
     for task, args in ((worker.read_commands, (sys.stdin.fileno(),)), (worker.beat, ())):
         threading.Thread(target=task, args=args, daemon=True).start()
@@ -207,6 +208,7 @@ def main() -> int:
     gc.collect()
     give_back()
     gc.freeze()  # what is loaded stays: no collection between two tokens looks at it again
+    gc.enable()
     worker.engine = loaded.engine
     reports.status("ready", model=loaded.model)
     _log.info("model ready", extra={"model": loaded.model})
