@@ -24,6 +24,7 @@ PREFILLED = 512  # tokens of the long prompt
 BATCHES = (1, 2, 4, 8)
 N_CTX = 8192  # of each slot; memory becomes resident as it is used
 _BATCH_STEPS = 32
+_SLICES = 8  # of a round's tokens, each between two readings of memory
 
 
 @dataclass
@@ -66,7 +67,8 @@ class OwnEngine:
 
     def sample(self, samples: Samples) -> None:
         """One round of everything."""
-        self._sample_decode(samples)
+        samples.decode_tok_s.append(self.decode(DECODED))
+        self._sample_roofline(samples)
         seconds = self._timed(self._long)
         samples.prefill_tok_s.append(PREFILLED / seconds)
         samples.ttft_ms.setdefault("512", []).append(seconds * 1e3)
@@ -74,14 +76,16 @@ class OwnEngine:
         for n in BATCHES:
             samples.batch.setdefault(str(n), []).append(self._together(n))
 
-    def _sample_decode(self, samples: Samples) -> None:
-        """Memory of a shared machine changes within seconds, so it is read before and after."""
+    def _sample_roofline(self, samples: Samples) -> None:
+        """A few tokens at a time between two readings: shared memory changes within seconds."""
         before = self._read_gb_s()
-        decoded = self.decode(DECODED)
-        bandwidth = (before + self._read_gb_s()) / 2
-        samples.decode_tok_s.append(decoded)
-        samples.read_gb_s.append(bandwidth)
-        samples.roofline.append(decoded * self.model.bytes_per_token / 1e9 / bandwidth)
+        for _ in range(_SLICES):
+            decoded = self.decode(DECODED // _SLICES) * self.model.bytes_per_token / 1e9
+            after = self._read_gb_s()
+            bandwidth = (before + after) / 2
+            samples.read_gb_s.append(bandwidth)
+            samples.roofline.append(decoded / bandwidth)
+            before = after
 
     def _read_gb_s(self) -> float:
         return self._native.read_bandwidth(self.model.n_threads) / 1e9
