@@ -129,6 +129,7 @@ NB_MODULE(_native, m) {
            nb::call_guard<nb::gil_scoped_release>())
       .def("forward", &qwell::forward, nb::arg("tokens"), nb::arg("slots"), nb::arg("positions"),
            nb::arg("outputs"), nb::arg("exact") = false)
+      .def("settle", &Model::settle, nb::call_guard<nb::gil_scoped_release>())
       .def("cancel", &Model::cancel)
       .def("copy", &Model::copy, nb::arg("source"), nb::arg("target"), nb::arg("n"),
            nb::call_guard<nb::gil_scoped_release>())

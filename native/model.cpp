@@ -19,6 +19,7 @@ constexpr int kStride = 64;       // logits that are looked at together for one 
 constexpr int kStripe = 1 << 10;  // threads take turns, for tokens of low ids come near more often
 constexpr size_t kFetched = size_t{256} << 10;  // at most, into a cache of 512 KB or more
 constexpr int kBeginning = 6 << 10;  // of a stream, before kernels fetch ahead for themselves
+constexpr size_t kMovedAtOnce = size_t{12} << 20;  // a layer: about as much time as a token takes
 constexpr size_t kRowsAhead = 6;     // of the head's
 // What is guessed to lie this far below the best is never sampled, so the guess may stand.
 constexpr float kMargin = 13.5f, kPreciseMargin = 15.5f;
@@ -52,7 +53,7 @@ Rounded Buffer::rows(int m, int cols, int width) {
 Model::Model(const std::string& path, int n_ctx, int n_slots, int n_threads, const std::string& isa,
              bool huge_pages, std::optional<bool> precise)
     : pack_(path),
-      huge_bytes_(huge_pages ? pack_.move_to_huge_pages() : 0),
+      huge_bytes_(huge_pages ? pack_.plan_huge_pages() : 0),
       config_(pack_.config()),
       n_ctx_(n_ctx),
       n_slots_(n_slots),
@@ -88,8 +89,16 @@ Model::Model(const std::string& path, int n_ctx, int n_slots, int n_threads, con
   }
 }
 
+bool Model::settle() {
+  if (!pack_.move_some(kMovedAtOnce)) return false;
+  load_layers();
+  load_head();
+  return true;
+}
+
 void Model::load_layers() {
   const Config& c = config_;
+  layers_.clear();
   const int q_width = c.n_head * c.head_dim, kv_width = c.n_kv_head * c.head_dim;
   for (int i = 0; i < c.n_layer; ++i) {
     const std::string at = "L" + std::to_string(i) + ".";

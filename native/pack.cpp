@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <cstring>
 #include <stdexcept>
+#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -191,7 +192,7 @@ void Pack::release(const Tensor& tensor) const {
   madvise(const_cast<uint8_t*>(tensor.data), round_up(tensor.bytes, kAlign), MADV_DONTNEED);
 }
 
-size_t Pack::move_to_huge_pages() {
+size_t Pack::plan_huge_pages() {
   const auto is_streamed = [](const Tensor& tensor) { return tensor.kind != Kind::rows; };
   size_t total = 0;
   for (const auto& [name, tensor] : tensors_) {
@@ -209,17 +210,26 @@ size_t Pack::move_to_huge_pages() {
   huge_ = static_cast<uint8_t*>(memory);
   huge_size_ = size;
   auto* at = reinterpret_cast<uint8_t*>(round_up(reinterpret_cast<uintptr_t>(huge_), kHugePage));
-  std::vector<std::pair<uint8_t*, Tensor*>> moves;
   for (auto& [name, tensor] : tensors_) {
     if (!is_streamed(tensor)) continue;
-    moves.emplace_back(at, &tensor);
+    // A file that is not in the cache is read from now on, not page by page in the first pass.
+    madvise(const_cast<uint8_t*>(tensor.data), round_up(tensor.bytes, kAlign), MADV_WILLNEED);
+    moves_.push_back({at, &tensor});
     at += round_up(tensor.bytes, kAlign);
   }
-  // Two threads: half of the time goes into the kernel's clearing of new pages.
-  std::atomic<size_t> next{0};
+  return total;
+}
+
+bool Pack::move_some(size_t bytes) {
+  if (n_moved_ == moves_.size()) return false;
+  size_t end = n_moved_;
+  for (size_t planned = 0; end < moves_.size() && planned < bytes; ++end) {
+    planned += moves_[end].tensor->bytes;
+  }
+  std::atomic<size_t> next{n_moved_};
   const auto copy = [&] {
-    for (size_t i; (i = next.fetch_add(1)) < moves.size();) {
-      auto& [to, tensor] = moves[i];
+    for (size_t i; (i = next.fetch_add(1)) < end;) {
+      const auto& [to, tensor] = moves_[i];
       auto* from = const_cast<uint8_t*>(tensor->data);
 #ifdef MADV_POPULATE_READ
       madvise(from, round_up(tensor->bytes, kAlign), MADV_POPULATE_READ);  // not page by page
@@ -230,10 +240,16 @@ size_t Pack::move_to_huge_pages() {
       tensor->data = to;
     }
   };
-  std::thread helper(copy);
+  // Two threads: most of the time goes into the kernel's clearing of new pages.
+  std::thread helper;
+  try {
+    helper = std::thread(copy);
+  } catch (const std::system_error&) {  // of a process that may have no more threads
+  }
   copy();
-  helper.join();
-  return total;
+  if (helper.joinable()) helper.join();
+  n_moved_ = end;
+  return true;
 }
 
 }  // namespace qwell

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <string>
 #include <unordered_map>
+#include <vector>
 
 namespace qwell {
 
@@ -97,9 +98,12 @@ class Pack {
   // Of any shape; the others are for shapes that the config gives.
   const Tensor& tensor(const std::string& name) const;
   bool has(const std::string& name) const { return tensors_.count(name) != 0; }
-  // Copies the tensors that every token reads into huge pages where the kernel allows them.
-  // Returns the bytes moved; 0 means that the file mapping is used as it is.
-  size_t move_to_huge_pages();
+  // Takes room in huge pages for the tensors that every token reads, where the kernel allows it.
+  // Returns their bytes; 0 means that the file mapping is used as it is.
+  size_t plan_huge_pages();
+  // Copies the next of them there, this many bytes or somewhat more. Whoever holds a copy of a
+  // Tensor asks for it again. False when there was nothing left to copy.
+  bool move_some(size_t bytes);
   // Lets go of a tensor's pages, of which the kernel maps sixteen for each that was read; they
   // stay in the file's cache.
   void release(const Tensor& tensor) const;
@@ -111,8 +115,15 @@ class Pack {
 
   const uint8_t* base_ = nullptr;
   size_t size_ = 0;
+  struct Move {
+    uint8_t* to;
+    Tensor* tensor;
+  };
+
   uint8_t* huge_ = nullptr;
   size_t huge_size_ = 0;
+  std::vector<Move> moves_;
+  size_t n_moved_ = 0;
   Config config_{};
   std::unordered_map<std::string, Tensor> tensors_;
 };

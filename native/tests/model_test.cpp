@@ -148,6 +148,18 @@ void cancelling_stops_and_heals(const std::string& path) {
   CHECK(equal(expected.data(), after.data(), model.config().n_vocab));
 }
 
+// Where the kernel has no huge pages, nothing moves, and the answer is the same, too.
+void moved_weights_answer_the_same(const std::string& path) {
+  Model model(path, kContext, 1, 2, "auto", true, false);
+  Step step;
+  step.add(0, 0, {5, 6, 7}, true);
+  const auto before = run(model, step);
+  CHECK(model.settle() == (model.huge_bytes() > 0));
+  CHECK(!model.settle());
+  const auto after = run(model, step);
+  CHECK(equal(before.data(), after.data(), model.config().n_vocab));
+}
+
 void rows_out_of_range_are_refused(const std::string& path) {
   Model model(path, kContext, 1, 1, "portable", false, false);
   const int32_t good = 0;
@@ -192,6 +204,7 @@ int main(int n_arguments, char** arguments) {
     guesses_are_near(turned.path(), isa);
   }
   cancelling_stops_and_heals(file.path());
+  moved_weights_answer_the_same(turned.path());
   rows_out_of_range_are_refused(file.path());
   return verdict();
 }

@@ -26,6 +26,12 @@ class Model:
     ) -> NDArray[np.float32] | None:
         """Logits, (len(outputs), n_vocab), of the rows that outputs names; None when cancelled."""
 
+    def settle(self) -> bool:
+        """Move about a layer of the weights into huge pages; False when nothing was left to move.
+
+        Not while a pass runs.
+        """
+
     def cancel(self) -> None: ...
     def copy(self, source: int, target: int, n: int) -> None: ...
     def release(self, slot: int) -> None: ...

@@ -29,6 +29,19 @@ def backend_of(path: Path, isa: str = "auto") -> NativeBackend:
     return NativeBackend(path, n_ctx=64, n_slots=2, n_threads=1, isa=isa, huge_pages=False)
 
 
+def test_weights_move_into_huge_pages_after_the_first_token(pack: Path) -> None:
+    """Where the kernel has none, nothing moves, and the answer is the same, too."""
+    still, moving = (
+        NativeBackend(pack, n_ctx=64, n_slots=1, n_threads=2, huge_pages=huge)
+        for huge in (False, True)
+    )
+    for start, token in enumerate([5, 6, 7, 8]):
+        chunk = Chunk(0, start, [token], want_logits=True)
+        expected, found = still.forward([chunk])[0], moving.forward([chunk])[0]
+        assert np.array_equal(expected, found)
+        assert moving.is_settled is (start >= 2)
+
+
 def poisoned(pack: Path, folder: Path, tensor: str, value: bytes) -> Path:
     """A copy whose tensor begins with value."""
     path = folder / "poisoned.qpack"

@@ -43,17 +43,28 @@ class NativeBackend:
                 expected="a pack file written by this version of qwell",
                 fix=f"delete {path} and start again: it is rebuilt from the source file",
             ) from error
+        self.is_settled, self._is_new = not huge_pages, True
         self.limits = Limits(n_vocab=self._model.n_vocab, n_ctx=n_ctx, n_slots=n_slots)
         self.isa: str = self._model.isa
         self.n_threads: int = self._model.n_threads
         self.slow_why = _slow_why(self.isa, platform.machine())
 
     def forward(self, batch: Sequence[Chunk]) -> list[Logits | None]:
+        self._settle()
         logits: list[Logits | None] = []
         for group in _passes(batch):
             logits += self._pass(group)
         wanted = iter(logits)
         return [next(wanted) if chunk.want_logits else None for chunk in batch]
+
+    def _settle(self) -> None:
+        """Move a part of the weights into huge pages, before each pass but the first.
+
+        That is new memory, for which a virtual machine's host may need most of a second in all.
+        """
+        if not self._is_new and not self.is_settled:
+            self.is_settled = not self._model.settle()
+        self._is_new = False
 
     def _pass(self, chunks: Sequence[Chunk]) -> list[Logits]:
         ends = np.cumsum([len(chunk.tokens) for chunk in chunks])

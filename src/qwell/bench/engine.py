@@ -61,6 +61,8 @@ class OwnEngine:
         start = time.perf_counter()
         self.model = _native.Model(str(pack), N_CTX, max(BATCHES), n_threads)
         self.load_s = time.perf_counter() - start
+        while self.model.settle():
+            pass
         self.text = text = Text.from_meta(read_pack(pack).meta)
         self._prompt = text.tokenizer.encode(PROMPT)[:26]
         self._long = long_prompt(self.model.n_vocab)

@@ -170,8 +170,10 @@ class Soak:
 
 
 @asynccontextmanager
-async def served(engine: str, data_dir: Path, *options: str) -> AsyncIterator[tuple[str, int]]:
-    """`qwell serve` in a process of its own, ready: its address and its process id.
+async def launched(
+    engine: str, data_dir: Path, *options: str
+) -> AsyncIterator[tuple[str, asyncio.subprocess.Process]]:
+    """`qwell serve` in a process of its own, on its way: the address it will have, and the process.
 
     options: further arguments.
     """
@@ -185,13 +187,19 @@ async def served(engine: str, data_dir: Path, *options: str) -> AsyncIterator[tu
             *command, "--log-level", "warning", *options, stderr=log, env=environ
         )
     try:
-        url = f"http://127.0.0.1:{port}"
-        await _ready(url, process)
-        yield url, process.pid
+        yield f"http://127.0.0.1:{port}", process
     finally:
         if process.returncode is None:
             process.send_signal(signal.SIGTERM)
         await process.wait()
+
+
+@asynccontextmanager
+async def served(engine: str, data_dir: Path, *options: str) -> AsyncIterator[tuple[str, int]]:
+    """The same, ready: its address and its process id."""
+    async with launched(engine, data_dir, *options) as (url, process):
+        await _ready(url, process)
+        yield url, process.pid
 
 
 async def _ready(url: str, process: asyncio.subprocess.Process) -> None:

@@ -21,7 +21,7 @@ from typing import Any
 import httpx
 
 from qwell.bench.clients import http_client
-from qwell.bench.load import served
+from qwell.bench.load import launched, served
 from qwell.bench.processes import children, cpu_s, usage
 from qwell.server import sse
 
@@ -50,18 +50,9 @@ class Visitor:
         """Unlike those before, so that nothing of them is remembered."""
         return " ".join(self._rng.choices(WORDS, k=n))
 
-    async def pieces(self, messages: Sequence[Message], n: int) -> AsyncGenerator[float]:
-        """When pieces of a greedy answer of at most n tokens arrived; what comes at once is one."""
-        body = {"model": "qwell", "messages": list(messages), "stream": True}
-        body |= {"max_tokens": n, "temperature": 0}
-        url = "/v1/chat/completions"
-        async with self._http.stream("POST", url, json=body) as response:
-            if response.is_error:
-                raise RuntimeError((await response.aread()).decode())
-            decoder = sse.Decoder()
-            async for data in response.aiter_bytes():
-                if any(_text(frame.data) for frame in decoder.push(data)):
-                    yield time.perf_counter()
+    def pieces(self, messages: Sequence[Message], n: int) -> AsyncGenerator[float]:
+        """When pieces of an answer of the server arrived."""
+        return _pieces(self._http, messages, n)
 
     async def first_s(self, messages: Sequence[Message], n: int) -> float:
         """Seconds to the first piece; the answer is read to its end."""
@@ -134,6 +125,21 @@ class Visitor:
         return usage(self.worker).rss_mib * 2**20 / 1e6
 
 
+async def _pieces(
+    http: httpx.AsyncClient, messages: Sequence[Message], n: int
+) -> AsyncGenerator[float]:
+    """When pieces of a greedy answer of at most n tokens arrived; what comes at once is one."""
+    body = {"model": "qwell", "messages": list(messages), "stream": True}
+    body |= {"max_tokens": n, "temperature": 0}
+    async with http.stream("POST", "/v1/chat/completions", json=body) as response:
+        if response.is_error:
+            raise RuntimeError((await response.aread()).decode())
+        decoder = sse.Decoder()
+        async for data in response.aiter_bytes():
+            if any(_text(frame.data) for frame in decoder.push(data)):
+                yield time.perf_counter()
+
+
 def _user(text: str) -> Message:
     return {"role": "user", "content": text}
 
@@ -145,17 +151,36 @@ def _text(data: str) -> str:
     return choices[0].get("delta", {}).get("content") or ""
 
 
+async def start_to_first_token_s(engine: str, options: Sequence[str]) -> float:
+    """Seconds from the command to the first piece of an answer that is asked for at once.
+
+    Who connects before there is anybody to listen tries again; who connects before the model is
+    loaded waits for it.
+    """
+    with tempfile.TemporaryDirectory() as data:
+        began = time.perf_counter()
+        async with (
+            launched(engine, Path(data), *options) as (url, process),
+            http_client(url, 1) as http,
+        ):
+            while process.returncode is None:
+                try:
+                    async with aclosing(_pieces(http, [_user("Hello!")], 8)) as greeting:
+                        return await anext(greeting) - began
+                except httpx.ConnectError:
+                    await asyncio.sleep(_LOOK_S)
+    raise RuntimeError(f"the server ended with code {process.returncode}")
+
+
 async def serving(engine: str, options: Sequence[str], *, long: int = LONG) -> dict[str, Any]:
     """Everything of this module. options: further arguments of `qwell serve`.
 
     Memory comes first, with nothing but that conversation read.
     """
+    start_s = await start_to_first_token_s(engine, options)
     with tempfile.TemporaryDirectory() as data:
-        began = time.perf_counter()
         async with served(engine, Path(data), *options) as (url, pid), http_client(url, 2) as http:
             visitor = Visitor(http, pid, long=long)
-            async with aclosing(visitor.pieces([_user("Hello!")], 8)) as greeting:
-                start_s = await anext(greeting) - began
             return {
                 "start_to_first_token_s": start_s,
                 "rss_mb": await visitor.memory_mb(),
