@@ -102,7 +102,7 @@ def test_a_first_word_that_takes_long(
     """More threads than cores: lowered with consent, verified by an answer, undone at will."""
     model = tmp_path / "model"
     write_folder(model)
-    server = program(f"--model={model}", "--threads=16")
+    server = program(f"--model={model}", f"--cache-dir={tmp_path / 'cache'}", "--threads=16")
     server.start()
     title = ("第一个字要等很久：线程太多", "The first word takes long: too many threads")
     walk = begin(server.url, "slow-first-word", language, title=title)
