@@ -113,7 +113,7 @@ SECONDS ?= 600
 .venv/.installed: $(NATIVE_SOURCES) | .venv/bin/pip
 	$(BIN)/pip install --quiet --group build
 	$(BIN)/pip install --quiet --no-build-isolation --editable .
-	$(BIN)/python -m compileall -q src  # or a first start takes longer, where Python may not write: each
+	$(BIN)/python -m compileall -q src  # where Python may not write byte code, each start would compile
 	@touch $@
 
 .venv/.installed-dev: .venv/.installed

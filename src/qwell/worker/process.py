@@ -193,7 +193,6 @@ def main() -> int:
     faulthandler.enable()  # the stack of a native crash becomes part of the last words
     for polite in (signal.SIGTERM, signal.SIGINT):
         signal.signal(polite, signal.SIG_IGN)  # the parent drains first, then ends this process
-    gc.disable()  # next to nothing of what is made while loading is garbage
     worker = Worker(reports)
     for task, args in ((worker.read_commands, (sys.stdin.fileno(),)), (worker.beat, ())):
         threading.Thread(target=task, args=args, daemon=True).start()
@@ -208,7 +207,6 @@ def main() -> int:
     gc.collect()
     give_back()
     gc.freeze()  # what is loaded stays: no collection between two tokens looks at it again
-    gc.enable()
     worker.engine = loaded.engine
     reports.status("ready", model=loaded.model)
     _log.info("model ready", extra={"model": loaded.model})
@@ -233,8 +231,10 @@ def _load(worker: Worker, settings: Settings) -> Loaded:
 
     report(0.0, "import")
     try:
+        gc.disable()  # what an import makes stays; packing, which may follow, makes garbage
         from qwell.worker.loading import load
 
+        gc.enable()
         return load(settings, report)
     except ImportError as error:
         raise import_failed(settings.engine, error) from error
