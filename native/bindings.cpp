@@ -27,15 +27,39 @@ using Floats = nb::ndarray<nb::numpy, float, nb::ndim<2>>;
 using Row = nb::ndarray<const float, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using Bits = nb::ndarray<const uint32_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 
+using Contenders = std::vector<std::optional<Bits>>;
+
+// What each output is wanted for, where anything is said of it.
+std::vector<qwell::Want> wants(const Model& model, size_t n_outputs,
+                               const std::optional<Ids>& n_best, const Contenders& contenders) {
+  std::vector<qwell::Want> all(n_best ? n_outputs : 0);
+  if (n_best && n_best->size() != n_outputs) throw std::invalid_argument("n_best of each output");
+  if (!contenders.empty() && (!n_best || contenders.size() != n_outputs)) {
+    throw std::invalid_argument("contenders of each output that has n_best");
+  }
+  for (size_t i = 0; i < all.size(); ++i) {
+    all[i].n_best = n_best->data()[i];
+    if (contenders.empty() || !contenders[i]) continue;
+    if (contenders[i]->size() * 32 < static_cast<size_t>(model.config().n_vocab)) {
+      throw std::invalid_argument("fewer contenders than tokens");
+    }
+    all[i].contenders = contenders[i]->data();
+  }
+  return all;
+}
+
 // None when cancelled, else (len(outputs), n_vocab) float32.
 nb::object forward(Model& model, const Ids& tokens, const Ids& slots, const Ids& positions,
-                   const Ids& outputs, bool exact) {
+                   const Ids& outputs, bool exact, const std::optional<Ids>& n_best,
+                   const Contenders& contenders) {
   if (slots.size() != tokens.size() || positions.size() != tokens.size()) {
     throw std::invalid_argument("tokens, slots and positions differ in length");
   }
+  const auto wanted = wants(model, outputs.size(), n_best, contenders);
   const Rows rows{tokens.data(),    slots.data(),
                   positions.data(), static_cast<int>(tokens.size()),
-                  outputs.data(),   static_cast<int>(outputs.size())};
+                  outputs.data(),   static_cast<int>(outputs.size()),
+                  wanted.empty() ? nullptr : wanted.data()};
   const size_t padded = static_cast<size_t>(model.config().n_vocab_padded);
   auto logits = std::make_unique_for_overwrite<float[]>(outputs.size() * padded);
   bool finished = false;
@@ -128,7 +152,8 @@ NB_MODULE(_native, m) {
            nb::arg("isa") = "auto", nb::arg("huge_pages") = true, nb::arg("precise") = nb::none(),
            nb::call_guard<nb::gil_scoped_release>())
       .def("forward", &qwell::forward, nb::arg("tokens"), nb::arg("slots"), nb::arg("positions"),
-           nb::arg("outputs"), nb::arg("exact") = false)
+           nb::arg("outputs"), nb::arg("exact") = false, nb::arg("n_best") = nb::none(),
+           nb::arg("contenders") = qwell::Contenders{})
       .def("settle", &Model::settle, nb::call_guard<nb::gil_scoped_release>())
       .def("cancel", &Model::cancel)
       .def("copy", &Model::copy, nb::arg("source"), nb::arg("target"), nb::arg("n"),

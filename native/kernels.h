@@ -48,7 +48,7 @@ struct Attention {
 
 constexpr int kAttentionTokens = 4;  // most tokens of one Attention
 constexpr int kAttentionSpan = 64;   // positions that are scored at once
-constexpr int kStretch = 64;         // logits that a sampler looks at together
+constexpr int kStretch = 64;         // logits that are looked at together
 
 struct Kernels {
   const char* name;

@@ -10,29 +10,14 @@
 namespace qwell {
 namespace {
 
-constexpr int kAlone = 8;        // below this many rows every thread quantises for itself
 constexpr int kFew = 64;         // up to this many rows reading weights costs as much as products
 constexpr int kFeedForward = 4;  // blocks of gate, then of up, in one go when rows are few
 constexpr int kMany = 2;         // the same when they are many: what is written shares cache lines
-constexpr int kHeadGroups = 64;   // of the head whose logits are looked at while they are in cache
-constexpr int kStride = 64;       // logits that are looked at together for one near the best
-constexpr int kStripe = 1 << 10;  // threads take turns, for tokens of low ids come near more often
 constexpr size_t kFetched = size_t{256} << 10;  // at most, into a cache of 512 KB or more
 constexpr int kBeginning = 6 << 10;  // of a stream, before kernels fetch ahead for themselves
 constexpr size_t kMovedAtOnce = size_t{12} << 20;  // a layer: about as much time as a token takes
-constexpr size_t kRowsAhead = 6;     // of the head's
-// What is guessed to lie this far below the best is never sampled, so the guess may stand.
-constexpr float kMargin = 13.5f, kPreciseMargin = 15.5f;
 
 int row_width(const Config& c) { return (c.n_head + 2 * c.n_kv_head) * c.head_dim; }
-
-// Weights that are read soon. Inlined by force: GCC takes a function that only
-// prefetches for one without effect.
-__attribute__((always_inline)) inline void fetch(const uint8_t* weights, int bytes) {
-  for (int i = 0; i < bytes; i += kVector) __builtin_prefetch(weights + i, 0, 2);
-}
-
-size_t times(int a, int b) { return static_cast<size_t>(a) * static_cast<size_t>(b); }
 
 }  // namespace
 
@@ -117,21 +102,6 @@ void Model::load_layers() {
   }
 }
 
-void Model::load_head() {
-  const Config& c = config_;
-  const auto rows = [&](const char* name) {
-    return pack_.tensor(name, Kind::rows, c.n_vocab_padded, c.n_embd);
-  };
-  embd_ = rows("embd");
-  head_.rows = c.tied ? embd_ : rows("head");
-  head_.scan = pack_.tensor("head.scan", Kind::scan, c.n_vocab_padded, c.n_embd);
-  if (pack_.has("head.turn")) {
-    head_.turn = pack_.tensor("head.turn", Kind::f32, c.n_embd, c.n_embd).f32();
-    head_.mean = pack_.vector("head.mean", c.n_embd).f32();
-  }
-  out_norm_ = pack_.vector("out_norm", c.n_embd).f32();
-}
-
 bool Model::is_all_q8() const {
   return std::all_of(layers_.begin(), layers_.end(), [](const Layer& layer) {
     const auto matrices = {&layer.q,    &layer.k,  &layer.v,   &layer.o,
@@ -153,6 +123,7 @@ void Model::check(const Rows& rows) const {
   }
   for (int i = 0; i < rows.n_outputs; ++i) {
     demand(rows.outputs[i] >= 0 && rows.outputs[i] < rows.n, "output row out of range");
+    demand(rows.wants == nullptr || rows.wants[i].n_best >= 0, "fewer than no best tokens");
   }
 }
 
@@ -200,7 +171,8 @@ bool Model::forward(const Rows& rows, float* logits, bool exact) {
   turned_.resize(times(rows.n_outputs, config_.n_embd));
   offsets_.resize(static_cast<size_t>(rows.n_outputs));
   outs_.resize(rows.n_outputs, config_.n_embd, precise_);
-  peaks_.resize(times(rows.n_outputs, team_.size()));
+  peaks_.resize(times(rows.n_outputs, stretches()));
+  thresholds_.resize(static_cast<size_t>(rows.n_outputs));
   team_.run([](void* self, int thread) { static_cast<Model*>(self)->pass(thread); }, this);
   if (rows.n >= kAlone) pack_.release(embd_);  // a prompt has many different tokens
   return !stop_;
@@ -225,16 +197,7 @@ void Model::copy(int source, int target, int n) {
   if (source != target) cache_.copy(source, target, n);
 }
 
-// Each thread begins with a share of its own, whose weights it may have fetched before (ahead_of);
-// the other half goes to who is there.
 int Model::own_share(int n) const { return team_.size() == 1 ? n : n / (2 * team_.size()); }
-
-template <typename Do>
-void Model::in_chunks(int n, int thread, Do&& chunk) {
-  const int own = own_share(n), rest = own * team_.size();
-  if (own > 0) chunk(thread * own, (thread + 1) * own);
-  for (int begin, end; team_.take(n - rest, &begin, &end);) chunk(rest + begin, rest + end);
-}
 
 // What the thread will read first of a matrix that is walked in n units of so many groups.
 Ahead Model::ahead_of(const Tensor& w, int n, int groups, int thread) const {
@@ -250,16 +213,6 @@ void Model::round(const float* x, int n, const Rounded& to, int row, int first_b
   if (precise_) kernels_.quantize(spare, n, to.rest, row, first_block, 1, nullptr);
 }
 
-// With one scale for all blocks that have as many bits in a scan. A guess has no use for the rest.
-void Model::round_for_scan(const float* x, const Activations& to, int row) {
-  const ScanBlocks n = scan_blocks(to.cols);
-  int first = 0;
-  for (const int blocks : {n.four, n.three, n.two, n.one}) {
-    kernels_.quantize(x + first * kBlock, blocks * kBlock, to, row, first, blocks, nullptr);
-    first += blocks;
-  }
-}
-
 void Model::multiply(const Tensor& w, int begin, int end, const Rounded& x, float* out,
                      int64_t stride, bool accumulate, Scratch& scratch) {
   uint8_t* panel = scratch.panel.data();
@@ -268,21 +221,6 @@ void Model::multiply(const Tensor& w, int begin, int end, const Rounded& x, floa
     kernels_.matmul(w, group, group + 1, x.main, out, stride, accumulate, panel);
     kernels_.matmul(w, group, group + 1, x.rest, out, stride, true, panel);
   }
-}
-
-// Quantised activations of all rows: by every thread for itself when that is less work than
-// waiting for each other, else shared. each(row, to) quantises the row.
-template <typename Each>
-Rounded Model::prepare(int n, int cols, int thread, Each&& each) {
-  if (n < kAlone) {
-    const Rounded a = scratch_[static_cast<size_t>(thread)].own.rows(n, cols, kernels_.tile);
-    for (int row = 0; row < n; ++row) each(row, a);
-    return a;
-  }
-  const Rounded a = shared_.rows(n, cols, kernels_.tile);
-  for (int row = thread; row < n; row += team_.size()) each(row, a);
-  team_.barrier();
-  return a;
 }
 
 Rounded Model::normed(const float* weight, int thread) {
@@ -475,101 +413,6 @@ void Model::layer_pass(const Layer& layer, int index, int thread) {
   const Tensor& next = is_last ? head_.scan : layers_[static_cast<size_t>(index) + 1].q;
   end_phase(Phase::down, thread,
             ahead_of(next, is_last ? next.groups() : width / kLanes, 1, thread));
-}
-
-// turned[n_outputs][n_embd], quantised: what scan multiplies.
-Activations Model::turned(int thread) {
-  const Config& c = config_;
-  const int n = rows_.n_outputs, cols = c.n_embd;
-  const Rounded ones = outs_.rows(n, cols, 1);
-  for (int i = thread; i < n; i += team_.size()) {
-    float* state = &states_[times(i, cols)];
-    kernels_.rms_norm(&x_[times(rows_.outputs[i], cols)], out_norm_, c.rms_eps, cols, state);
-    round(state, cols, ones, i, 0, scratch_[static_cast<size_t>(thread)].wide.data());
-    const bool is_plain = head_.mean == nullptr;
-    offsets_[static_cast<size_t>(i)] = is_plain ? 0.0f : kernels_.dot(head_.mean, state, cols);
-  }
-  team_.barrier();
-  const auto prepared = [&](const std::vector<float>& x) {
-    const auto each = [&](int row, const Rounded& to) {
-      round_for_scan(&x[times(row, cols)], to.main, row);
-    };
-    return prepare(n, cols, thread, each).main;
-  };
-  if (head_.turn == nullptr) return prepared(states_);
-  for (int j = cols * thread / team_.size(); j < cols * (thread + 1) / team_.size(); ++j) {
-    const float* axis = head_.turn + times(j, cols);
-    for (int i = 0; i < n; ++i) {
-      turned_[times(i, cols) + static_cast<size_t>(j)] =
-          kernels_.dot(axis, &states_[times(i, cols)], cols);
-    }
-  }
-  team_.barrier();
-  return prepared(turned_);
-}
-
-// logits[n_outputs][n_vocab_padded]: a guess for every token, then what is true for those that come
-// close to the best.
-void Model::head_pass(int thread) {
-  const Config& c = config_;
-  const int n = rows_.n_outputs;
-  Scratch& scratch = scratch_[static_cast<size_t>(thread)];
-  const Activations z = turned(thread);
-
-  float* peaks = &peaks_[times(thread, n)];
-  std::fill(peaks, peaks + n, -INFINITY);
-  in_chunks(head_.scan.groups(), thread, [&](int begin, int end) {
-    for (int first = begin; first < end; first += kHeadGroups) {
-      const int last = std::min(first + kHeadGroups, end);
-      kernels_.scan(head_.scan, first, last, z, offsets_.data(), logits_, c.n_vocab_padded);
-      const int from = first * kLanes, to = std::min(last * kLanes, c.n_vocab);
-      for (int i = 0; from < to && i < n; ++i) {
-        const float* row = logits_ + times(i, c.n_vocab_padded);
-        peaks[i] = std::max(peaks[i], kernels_.max(row + from, to - from));
-      }
-    }
-  });
-  team_.barrier_and_restart();
-
-  const float margin = precise_ ? kPreciseMargin : kMargin;
-  for (int i = 0; i < n; ++i) {
-    float peak = -INFINITY;
-    for (int t = 0; t < team_.size(); ++t)
-      peak = std::max(peak, peaks_[times(t, n) + static_cast<size_t>(i)]);
-    rescore(i, thread, exact_ ? -INFINITY : peak - margin, scratch);
-  }
-  end_phase(Phase::head, thread, {});
-}
-
-// Candidates are scattered over the rows, so their rows are fetched some ahead of their turn.
-void Model::rescore(int output, int thread, float threshold, Scratch& scratch) {
-  const int cols = config_.n_embd, bytes = row_bytes(cols);
-  float* row = logits_ + times(output, config_.n_vocab_padded);
-  std::vector<int>& tokens = scratch.candidates;
-  tokens.clear();
-  for (int stripe = thread * kStripe; stripe < config_.n_vocab; stripe += team_.size() * kStripe) {
-    const int end = std::min(stripe + kStripe, config_.n_vocab);
-    for (int from = stripe; from < end; from += kStride) {
-      const int to = std::min(from + kStride, end);
-      if (kernels_.max(row + from, to - from) < threshold) continue;
-      for (int token = from; token < to; ++token) {
-        if (!(row[token] < threshold)) tokens.push_back(token);
-      }
-    }
-  }
-  const Rounded all = outs_.rows(rows_.n_outputs, cols, 1);
-  const auto only = [&](const Activations& x) {
-    return Activations{tile_q(x, output), tile_d(x, output), tile_s(x, output), 1, cols, 1};
-  };
-  const Activations main = only(all.main), rest = only(all.rest);
-  const auto row_of = [&](size_t i) { return head_.rows.data + times(tokens[i], bytes); };
-  for (size_t i = 0; i < tokens.size(); ++i) {
-    if (i + kRowsAhead < tokens.size()) fetch(row_of(i + kRowsAhead), bytes);
-    float& logit = row[tokens[i]];
-    logit = kernels_.dot_row(row_of(i), main);
-    if (precise_) logit += kernels_.dot_row(row_of(i), rest);
-  }
-  rescored_.fetch_add(static_cast<int64_t>(tokens.size()), std::memory_order_relaxed);
 }
 
 }  // namespace qwell

@@ -35,6 +35,14 @@ struct Head {
   const float* mean = nullptr;  // [n_embd]; of the rows, which turn and scan leave out
 };
 
+inline size_t times(int a, int b) { return static_cast<size_t>(a) * static_cast<size_t>(b); }
+
+// Weights that are read soon. Inlined by force: GCC takes a function that only
+// prefetches for one without effect.
+__attribute__((always_inline)) inline void fetch(const uint8_t* weights, int bytes) {
+  for (int i = 0; i < bytes; i += kVector) __builtin_prefetch(weights + i, 0, 2);
+}
+
 // Quantised rows and, in a precise model, what their rounding took away, quantised again: together
 // about 15 bits.
 struct Rounded {
@@ -55,6 +63,13 @@ class Buffer {
   Part main_, rest_;
 };
 
+// What an output's logits are wanted for. Of the n best contenders and of all tokens that come near
+// them logits are computed, the others are guesses, that are lower.
+struct Want {
+  int n_best = 0;                          // 0: of all that could ever be drawn
+  const uint32_t* contenders = nullptr;  // a bit for each token; null: all tokens
+};
+
 // Rows of one pass: token i goes to position positions[i] of slots[i]. Rows of a slot follow one
 // another with rising positions. Logits are wanted for the rows listed in outputs.
 struct Rows {
@@ -64,11 +79,13 @@ struct Rows {
   int n;
   const int32_t* outputs;
   int n_outputs;
+  const Want* wants = nullptr;  // one for each output; null: of each all that could ever be drawn
 };
 
 class Model {
  public:
   static constexpr int kMaxRows = 512;
+  static constexpr int kAlone = 8;  // below this many rows every thread quantises for itself
 
   // precise: activations of 15 bits instead of 8: twice the work, the same bytes. By default where
   // all matrices are q8, whose users ask for quality.
@@ -77,7 +94,7 @@ class Model {
         bool huge_pages, std::optional<bool> precise = {});
 
   // logits: [n_outputs][n_vocab_padded]. exact: every logit from the head's rows, not only those
-  // that can win. Returns false if cancelled. Throws std::invalid_argument when a row
+  // that are wanted. Returns false if cancelled. Throws std::invalid_argument when a row
   // is out of range.
   bool forward(const Rows& rows, float* logits, bool exact);
   // Moves the next part of the weights, about a layer, into huge pages, in which a token takes two
@@ -111,6 +128,7 @@ class Model {
     std::vector<uint8_t> panel;
     std::vector<float> work, wide, gate, up;
     std::vector<int> candidates;
+    std::vector<float> peaks;
     Buffer own;
   };
 
@@ -130,7 +148,10 @@ class Model {
   void head_pass(int thread);
   Activations turned(int thread);
   void round_for_scan(const float* x, const Activations& to, int row);
-  void rescore(int output, int thread, float threshold, Scratch& scratch);
+  int stretches() const { return (config_.n_vocab + kStretch - 1) / kStretch; }
+  void find_peaks(int thread);
+  float threshold(int output, Scratch& scratch) const;
+  void rescore(int output, int thread, Scratch& scratch);
   Rounded normed(const float* weight, int thread);
   Rounded quantized(const float* x, int cols, int thread);
   template <typename Each>
@@ -178,7 +199,32 @@ class Model {
   std::vector<float> turned_;    // [outputs][n_embd]
   std::vector<float> offsets_;   // [outputs], mean . state
   Buffer outs_;                  // [outputs][n_embd] in tiles of one
-  std::vector<float> peaks_;     // [threads][outputs]
+  std::vector<float> peaks_;     // [outputs][stretches], the largest guesses
+  std::vector<float> thresholds_;  // [outputs], where guesses begin that are not left to stand
 };
+
+// Each thread begins with a share of its own, whose weights it may have fetched before (ahead_of);
+// the other half goes to who is there.
+template <typename Do>
+void Model::in_chunks(int n, int thread, Do&& chunk) {
+  const int own = own_share(n), rest = own * team_.size();
+  if (own > 0) chunk(thread * own, (thread + 1) * own);
+  for (int begin, end; team_.take(n - rest, &begin, &end);) chunk(rest + begin, rest + end);
+}
+
+// Quantised activations of all rows: by every thread for itself when that is less work than
+// waiting for each other, else shared. each(row, to) quantises the row.
+template <typename Each>
+Rounded Model::prepare(int n, int cols, int thread, Each&& each) {
+  if (n < kAlone) {
+    const Rounded a = scratch_[static_cast<size_t>(thread)].own.rows(n, cols, kernels_.tile);
+    for (int row = 0; row < n; ++row) each(row, a);
+    return a;
+  }
+  const Rounded a = shared_.rows(n, cols, kernels_.tile);
+  for (int row = thread; row < n; row += team_.size()) each(row, a);
+  team_.barrier();
+  return a;
+}
 
 }  // namespace qwell

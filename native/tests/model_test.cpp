@@ -26,12 +26,14 @@ struct Step {
   }
 };
 
-std::vector<float> run(Model& model, const Step& step, bool exact = true) {
+std::vector<float> run(Model& model, const Step& step, bool exact = true,
+                       const std::vector<Want>& wants = {}) {
   std::vector<float> logits(step.outputs.size() *
                             static_cast<size_t>(model.config().n_vocab_padded));
   CHECK(model.forward({step.tokens.data(), step.slots.data(), step.positions.data(),
                        static_cast<int>(step.tokens.size()), step.outputs.data(),
-                       static_cast<int>(step.outputs.size())},
+                       static_cast<int>(step.outputs.size()),
+                       wants.empty() ? nullptr : wants.data()},
                       logits.data(), exact));
   return logits;
 }
@@ -99,6 +101,40 @@ void screening_keeps_the_best(const std::string& path, const char* isa) {
           std::max_element(fast.begin(), fast.begin() + model.config().n_vocab) - fast.begin());
     CHECK(near(exact[static_cast<size_t>(best)], fast[static_cast<size_t>(best)], 1e-5f));
   }
+}
+
+// Of the tokens that contend the n best are as if all had been computed, and the rest lies below.
+void the_best_contenders_are_exact(const std::string& path, const char* isa) {
+  Model model(path, kContext, 1, 2, isa, true, false);
+  const auto n_vocab = static_cast<size_t>(model.config().n_vocab);
+  Random random(12);
+  int64_t computed = 0, computed_of_all = 0;
+  for (int round = 0; round < 20; ++round) {
+    const Step step = Step().add(0, 0, random_ids(random, 10), true);
+    const auto exact = run(model, step, true);
+    const float best = *std::max_element(exact.begin(), exact.begin() + model.config().n_vocab);
+    run(model, step, false);
+    computed_of_all += model.rescored();
+    std::vector<uint32_t> bits((n_vocab + 31) / 32);
+    for (auto& word : bits) word = static_cast<uint32_t>(random()) | static_cast<uint32_t>(random());
+    for (const bool all : {true, false}) {
+      const uint32_t* contenders = all ? nullptr : bits.data();
+      for (const int n_best : {1, 3}) {
+        const auto fast = run(model, step, false, {{n_best, contenders}});
+        if (all && n_best == 1) computed += model.rescored();
+        std::vector<std::pair<float, size_t>> order;
+        for (size_t i = 0; i < n_vocab; ++i) {
+          if (all || bits[i / 32] >> (i % 32) & 1) order.push_back({exact[i], i});
+        }
+        std::sort(order.rbegin(), order.rend());
+        for (size_t i = 0; i < static_cast<size_t>(n_best); ++i) {
+          if (order[i].first < best - 8) break;  // never drawn, whatever else is wanted
+          CHECK(near(order[i].first, fast[order[i].second], 1e-5f));
+        }
+      }
+    }
+  }
+  CHECK(computed < computed_of_all / 2);
 }
 
 // With the identity for a basis, what stays a guess differs by the rounding to three bits alone.
@@ -185,7 +221,8 @@ void rows_out_of_range_are_refused(const std::string& path) {
 int main(int n_arguments, char** arguments) {
   using namespace qwell;
   const int most_threads = n_arguments > 1 ? std::atoi(arguments[1]) : 5;
-  const TemporaryFile file(random_pack(4)), turned(random_pack(4, true));
+  const TemporaryFile file(random_pack(4)), turned(random_pack(4, true)),
+      many(random_pack(4, true, 40000, 5));
   for (const char* isa : {"portable", "auto", "avx2"}) {
     try {
       choose_kernels(isa);
@@ -201,6 +238,7 @@ int main(int n_arguments, char** arguments) {
     chunks_do_not_matter(file.path(), isa, 2, true);
     screening_keeps_the_best(file.path(), isa);
     screening_keeps_the_best(turned.path(), isa);
+    the_best_contenders_are_exact(many.path(), isa);
     guesses_are_near(turned.path(), isa);
   }
   cancelling_stops_and_heals(file.path());

@@ -123,8 +123,6 @@ class PackWriter {
 
 inline Config small_config() {
   Config c{};
-  c.n_vocab = 301;
-  c.n_vocab_padded = 304;
   c.n_embd = 64;
   c.n_layer = 2;
   c.n_head = 6;
@@ -176,10 +174,14 @@ std::vector<uint8_t> floats(int n, Value&& value) {
   return data;
 }
 
-// turned: with a basis for the head's scan, though no other than its own.
-inline std::vector<uint8_t> random_pack(unsigned seed, bool turned = false) {
+// turned: with a basis for the head's scan, though no other than its own. sharpness: how far behind
+// the best most tokens are.
+inline std::vector<uint8_t> random_pack(unsigned seed, bool turned = false, int n_vocab = 301,
+                                        float sharpness = 30) {
   Random random(seed);
-  const Config c = small_config();
+  Config c = small_config();
+  c.n_vocab = n_vocab;
+  c.n_vocab_padded = (n_vocab + kLanes - 1) / kLanes * kLanes;
   PackWriter writer(c);
   const int q = c.n_head * c.head_dim, kv = c.n_kv_head * c.head_dim;
   const auto add = [&](const std::string& name, Kind kind, int rows, int cols) {
@@ -196,8 +198,8 @@ inline std::vector<uint8_t> random_pack(unsigned seed, bool turned = false) {
                }));
     writer.add("head.mean", Kind::f32, 1, c.n_embd, floats(c.n_embd, [&](int) { return mean; }));
   }
-  writer.add("out_norm", Kind::f32, 1, c.n_embd, floats(c.n_embd, [](int i) {
-               return 30.0f + static_cast<float>(i % 7);  // so that most tokens are far behind
+  writer.add("out_norm", Kind::f32, 1, c.n_embd, floats(c.n_embd, [&](int i) {
+               return sharpness + static_cast<float>(i % 7);
              }));
   for (int i = 0; i < c.n_layer; ++i) {
     const std::string at = "L" + std::to_string(i) + ".";

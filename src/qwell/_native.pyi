@@ -1,5 +1,7 @@
 """The compiled extension, as native/bindings.cpp defines it."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -23,8 +25,14 @@ class Model:
         positions: NDArray[np.int32],
         outputs: NDArray[np.int32],
         exact: bool = False,
+        n_best: NDArray[np.int32] | None = None,
+        contenders: Sequence[NDArray[np.uint32] | None] = (),
     ) -> NDArray[np.float32] | None:
-        """Logits, (len(outputs), n_vocab), of the rows that outputs names; None when cancelled."""
+        """Logits, (len(outputs), n_vocab), of the rows that outputs names; None when cancelled.
+
+        exact: all of them computed, none guessed. n_best, contenders: of each output, as in
+        qwell.backends.Choice; 0: for the whole distribution.
+        """
 
     def settle(self) -> bool:
         """Move about a layer of the weights into huge pages; False when nothing was left to move.

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from qwell.backends import Backend, Cancelled, Chunk, Logits
+from qwell.backends import Backend, Cancelled, Choice, Chunk, Logits
 from qwell.backends.registry import create_backend
 from qwell.backends.torch_options import TorchOptions
 
@@ -120,6 +120,27 @@ def test_a_batch_is_its_rows(backend: Backend) -> None:
     for left, right in zip(alone, together, strict=True):
         assert right is not None
         same(left, right)
+
+
+def test_a_choice_keeps_the_best_contender(backend: Backend) -> None:
+    """Of each chunk its own, in a batch; what is not asked for may differ."""
+    alone = [fill(backend, 0, PROMPT), fill(backend, 0, OTHER)]
+    n_vocab = backend.limits.n_vocab
+    bits = np.full(-(-n_vocab // 32), 0xFFFFFFFF, np.uint32)
+    best = int(alone[1].argmax())
+    bits[best >> 5] ^= np.uint32(1 << (best & 31))
+    together = backend.forward(
+        [
+            Chunk(0, 0, PROMPT, want_logits=True, choice=Choice(1)),
+            Chunk(1, 0, OTHER, want_logits=True, choice=Choice(2, bits)),
+            Chunk(2, 0, OTHER, want_logits=True),
+        ]
+    )
+    for left, right in zip([*alone, alone[1]], together, strict=True):
+        assert right is not None
+        order = np.argsort(-left)[:3]
+        same(left[order], right[order])
+        assert int(right.argmax()) == int(order[0])
 
 
 def test_a_copied_prefix_is_as_good_as_a_computed_one(backend: Backend) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from qwell.backends import Chunk
 from qwell.backends.native import NativeBackend, _slow_why
@@ -150,6 +151,31 @@ def test_places_that_are_not_there_are_refused(
             call()
         except ValueError:
             continue
+
+
+@pytest.mark.parametrize(
+    ("n_best", "contenders", "complaint"),
+    [
+        ([1, 1], [], "n_best of each output"),
+        ([-1], [], "fewer than no best"),
+        ([1], [np.zeros(1, np.uint32)], "fewer contenders than tokens"),
+        ([1], [None, None], "contenders of each output"),
+        (None, [None], "contenders of each output"),
+    ],
+)
+def test_a_choice_that_fits_no_output_is_refused(
+    pack: Path,
+    n_best: list[int] | None,
+    contenders: list[NDArray[np.uint32] | None],
+    complaint: str,
+) -> None:
+    one = np.zeros(1, np.int32)
+    with pytest.raises(ValueError, match=complaint):
+        backend_of(pack)._model.forward(
+            one, one, one, one,
+            n_best=None if n_best is None else np.array(n_best, np.int32),
+            contenders=contenders,
+        )  # fmt: skip
 
 
 def test_why_it_is_slow_is_said_where_it_is() -> None:

@@ -12,7 +12,14 @@ from numpy.typing import NDArray
 
 from qwell import _native
 from qwell.core import Sampling
-from qwell.engine.sampling import FORBIDDEN, NOT_FINITE, Rules, logprobs, new_sampler
+from qwell.engine.sampling import (
+    FORBIDDEN,
+    NOT_FINITE,
+    Contenders,
+    Rules,
+    logprobs,
+    new_sampler,
+)
 from qwell.errors import QwellError
 
 Floats = NDArray[np.float32]  # (n_vocab,)
@@ -179,6 +186,81 @@ def test_it_equals_the_definition(
         sampler.note(token)
         answer.append(token)
     np.testing.assert_array_equal(logits, before)
+
+
+def known_from(logits: Floats, contenders: Contenders, n_drafted: int) -> float:
+    """The logit from which on a backend must know the tokens."""
+    choice = contenders.choice(n_drafted)
+    if choice is None:
+        return float(-np.inf)
+    everything = np.full(-(-len(logits) // 32), 0xFFFFFFFF, np.uint32)
+    bits = everything if choice.contenders is None else choice.contenders
+    contends = np.unpackbits(bits.view(np.uint8), bitorder="little")[: len(logits)]
+    best = np.sort(logits[contends.astype(bool)])[::-1]
+    return float(best[choice.n_best - 1]) if choice.n_best <= len(best) else float(-np.inf)
+
+
+@settings(max_examples=500, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    n=st.sampled_from([2, 31, 64, 65, 200]),
+    chosen=RULES,
+    prompt=st.lists(st.integers(0, 199), max_size=20),
+    n_drafted=st.integers(0, 3),
+)
+def test_a_token_that_no_choice_names_is_never_drawn(
+    seed: int, n: int, chosen: Rules, prompt: list[int], n_drafted: int
+) -> None:
+    """What lies below the last contender may be any lower guess, also after guessed tokens."""
+    prompt = [token % n for token in prompt]
+    logits = random_logits(seed, n)
+    contenders = Contenders(chosen, n, prompt)
+    known, guessed = (new_sampler(chosen, n, prompt, seed) for _ in range(2))
+    for _ in range(4):
+        known_above = known_from(logits, contenders, n_drafted)
+        lower = np.random.default_rng(seed).uniform(0, 5, n).astype(np.float32)
+        guesses = np.where(logits < known_above, logits - lower, logits)
+        drawn_in_a_row = []
+        for _ in range(1 + n_drafted):
+            token = known.next(logits)
+            assert guessed.next(guesses) == token
+            known.note(token)
+            guessed.note(token)
+            drawn_in_a_row.append(token)
+        for token in drawn_in_a_row:
+            contenders.note(token)
+
+
+@pytest.mark.parametrize(
+    ("values", "n_best"),
+    [
+        ({"temperature": 0}, 1),
+        ({"temperature": 0.7, "top_k": 20, "repetition_penalty": 1.1}, 20),
+        ({"temperature": 1}, None),
+        ({"temperature": 0, "logit_bias": {3: 5.0}}, None),
+        ({"temperature": 0, "repetition_penalty": 0.9}, None),
+        ({"temperature": 0, "presence_penalty": -1}, None),
+    ],
+)
+def test_how_many_must_be_known_follows_from_the_rules(
+    values: dict[str, object], n_best: int | None
+) -> None:
+    choice = Contenders(rules(**values), N_VOCAB, [7]).choice()
+    assert (choice and choice.n_best) == n_best
+
+
+def test_what_a_penalty_has_lowered_is_no_contender() -> None:
+    contenders = Contenders(rules(top_k=5, repetition_penalty=1.1), N_VOCAB, [0, 33, 10**6])
+    contenders.note(49)
+    choice = contenders.choice(2)
+    assert choice is not None
+    assert choice.n_best == 7
+    assert choice.contenders is not None
+    assert [f"{word:032b}".count("0") for word in choice.contenders] == [1, 2]
+    answer_only = Contenders(rules(top_k=5, presence_penalty=1), N_VOCAB, [0])
+    answer_only.note(1)
+    [first, _] = answer_only.choice().contenders  # type: ignore[union-attr, misc]
+    assert first == 0xFFFFFFFD
 
 
 @given(st.integers(0, 1000), st.sampled_from([1, 3, 64, 5000]), st.integers(0, 25))

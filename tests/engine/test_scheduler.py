@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qwell.core import Request, Sampling
-from qwell.engine.sampling import Rules, new_sampler
+from qwell.engine.sampling import Contenders, Rules, new_sampler
 from qwell.engine.scheduler import Policy, Scheduler, common_prefix
 from qwell.engine.sequence import Sequence
 from qwell.engine.transcript import Transcript
@@ -18,13 +18,15 @@ POLICY = Policy(inf, 64, inf, 16, min_copied=4)
 
 
 def sequence(name: str, ids: list[int]) -> Sequence:
+    rules = Rules.of(Sampling(), {})
     return Sequence(
         request=Request(name),
         ids=list(ids),
         n_prompt=len(ids),
         n_max=10,
-        rules=Rules.of(Sampling(), {}),
-        sampler=new_sampler(Rules.of(Sampling(), {}), 259, ids, 0),
+        rules=rules,
+        sampler=new_sampler(rules, 259, ids, 0),
+        contenders=Contenders(rules, 259, ids),
         transcript=Transcript(TOKENIZER, Request(name)),
         arrived=0.0,
     )

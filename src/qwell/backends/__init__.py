@@ -26,6 +26,19 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Choice:
+    """What logits are wanted for, where that is less than the whole distribution.
+
+    n_best      so many of the likeliest contenders, and all tokens that come near them, have the
+                model's own logits; others may have guesses, as long as these are lower
+    contenders  a bit for each token, the lowest first, (n_vocab / 32 rounded up,); None: all
+    """
+
+    n_best: int
+    contenders: NDArray[np.uint32] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Chunk:
     """Tokens to append to one slot.
 
@@ -34,6 +47,7 @@ class Chunk:
     want_logits   logits of the last token are computed (the head is a quarter of a step)
     n_drafted     how many of the last tokens are guesses: logits are computed for the token before
                   them and for each of them. Only for a backend that `verifies`, in a batch alone
+    choice        None: the logits are wanted for the whole distribution. A backend may ignore it
     """
 
     slot: int
@@ -41,6 +55,7 @@ class Chunk:
     tokens: Sequence[int]
     want_logits: bool
     n_drafted: int = 0
+    choice: Choice | None = None
 
 
 class Cancelled(Exception):  # noqa: N818  control flow, not a fault

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -68,6 +69,7 @@ class NativeBackend:
 
     def _pass(self, chunks: Sequence[Chunk]) -> list[Logits]:
         ends = np.cumsum([len(chunk.tokens) for chunk in chunks])
+        choices = [chunk.choice for chunk in chunks for _ in range(_n_wanted(chunk))]
         rows = self._model.forward(
             np.concatenate([np.asarray(chunk.tokens, np.int32) for chunk in chunks]),
             np.repeat([chunk.slot for chunk in chunks], np.diff(ends, prepend=0)).astype(np.int32),
@@ -75,6 +77,8 @@ class NativeBackend:
             np.concatenate(
                 [_wanted(int(end), chunk) for end, chunk in zip(ends, chunks, strict=True)]
             ),
+            n_best=np.array([choice.n_best if choice else 0 for choice in choices], np.int32),
+            contenders=[choice and choice.contenders for choice in choices],
         )
         if rows is None:
             raise Cancelled
@@ -106,8 +110,11 @@ def _slow_why(isa: str, machine: str) -> str:
 
 def _wanted(end: int, chunk: Chunk) -> np.ndarray[tuple[int], np.dtype[np.int32]]:
     """The rows, of which the chunk's last is end - 1, whose logits it wants."""
-    n = chunk.n_drafted + 1 if chunk.want_logits else 0
-    return np.arange(end - n, end, dtype=np.int32)
+    return np.arange(end - _n_wanted(chunk), end, dtype=np.int32)
+
+
+def _n_wanted(chunk: Chunk) -> int:
+    return chunk.n_drafted + 1 if chunk.want_logits else 0
 
 
 def _positions(chunk: Chunk) -> np.ndarray[tuple[int], np.dtype[np.int32]]:
@@ -124,12 +131,11 @@ def _passes(batch: Sequence[Chunk]) -> list[list[Chunk]]:
             n = min(room, len(chunk.tokens) - done)
             is_last = done + n == len(chunk.tokens)
             passes[-1].append(
-                Chunk(
-                    chunk.slot,
-                    chunk.start + done,
-                    chunk.tokens[done : done + n],
-                    chunk.want_logits and is_last,
-                    chunk.n_drafted,
+                replace(
+                    chunk,
+                    start=chunk.start + done,
+                    tokens=chunk.tokens[done : done + n],
+                    want_logits=chunk.want_logits and is_last,
                 )
             )
             done += n

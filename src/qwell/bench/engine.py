@@ -119,7 +119,9 @@ class OwnEngine:
     def sampling(self) -> dict[str, float]:
         """Microseconds a token that choosing it takes; see qwell.bench.sampling."""
         return sampling_cost(
-            lambda tokens, start: self.forward(tokens, 0, start), self.text, self.model.n_vocab
+            lambda tokens, start: self.forward(tokens, 0, start, n_best=0),
+            self.text,
+            self.model.n_vocab,
         )
 
     def facts(self) -> dict[str, Any]:
@@ -132,14 +134,20 @@ class OwnEngine:
             "load_s": self.load_s,
         }
 
-    def forward(self, tokens: Sequence[int], slot: int, start: int) -> np.ndarray[Any, Any]:
-        """(n_vocab,): logits of the last token; the first takes position start of the slot."""
+    def forward(
+        self, tokens: Sequence[int], slot: int, start: int, *, n_best: int = 1
+    ) -> np.ndarray[Any, Any]:
+        """(n_vocab,): logits of the last token; the first takes position start of the slot.
+
+        As a greedy request is served; with n_best = 0 as one that may draw any token.
+        """
         n = len(tokens)
         logits = self.model.forward(
             np.asarray(tokens, np.int32),
             np.full(n, slot, np.int32),
             np.arange(start, start + n, dtype=np.int32),
             np.array([n - 1], np.int32),
+            n_best=np.array([n_best], np.int32),
         )
         assert logits is not None
         row: np.ndarray[Any, Any] = logits[0]
@@ -155,11 +163,11 @@ class OwnEngine:
         for slot in range(n):
             self.forward(self._prompt, slot, 0)
         slots = np.arange(n, dtype=np.int32)
-        tokens = np.full(n, self._prompt[-1], np.int32)
+        tokens, n_best = np.full(n, self._prompt[-1], np.int32), np.ones(n, np.int32)
         start = time.perf_counter()
         for i in range(_BATCH_STEPS):
             positions = np.full(n, len(self._prompt) + i, np.int32)
-            logits = self.model.forward(tokens, slots, positions, slots)
+            logits = self.model.forward(tokens, slots, positions, slots, n_best=n_best)
             assert logits is not None
             tokens = logits.argmax(axis=1).astype(np.int32)
         return n * _BATCH_STEPS / (time.perf_counter() - start)

@@ -71,11 +71,12 @@ class Soak:
         return self.run
 
     async def _warm_up(self) -> None:
-        """One answer over each transport, so that what is loaded on first use is there."""
+        """One answer over each transport, and the store, so that what is opened on first use is."""
         for name, client in clients(self._http).items():
             witness = Witness(name, None)
             async with asyncio.timeout(START_LIMIT_S):
                 await self._read(client, witness)
+        (await self._http.get("/api/conversations", timeout=START_LIMIT_S)).raise_for_status()
 
     # -- clients
 

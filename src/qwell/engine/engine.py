@@ -21,7 +21,14 @@ from qwell.engine.failure import failed, inference_failed, not_finite, nothing_a
 from qwell.engine.interruption import Interruption
 from qwell.engine.prompt import Prompt, decode_whole, encode_prompt, encode_whole
 from qwell.engine.remarks import remarks
-from qwell.engine.sampling import FORBIDDEN, NOT_FINITE, Rules, logprobs, new_sampler
+from qwell.engine.sampling import (
+    FORBIDDEN,
+    NOT_FINITE,
+    Contenders,
+    Rules,
+    logprobs,
+    new_sampler,
+)
 from qwell.engine.scheduler import Policy, Scheduler
 from qwell.engine.sequence import Sequence
 from qwell.engine.transcript import Transcript
@@ -171,6 +178,7 @@ class Engine:
             n_max=room if asked is None else min(room, asked),
             rules=rules,
             sampler=new_sampler(rules, n_vocab, prompt.ids, request.sampling.seed),
+            contenders=Contenders(rules, n_vocab, prompt.ids),
             transcript=Transcript(self._text.tokenizer, request),
             arrived=self._clock(),
             constraint=self._constraint(request),
@@ -233,8 +241,9 @@ class Engine:
         room = self._backend.limits.n_ctx - len(sequence.ids)
         most = min(room, sequence.n_max - sequence.n_answer - 1)
         draft = sequence.lookup.draft(sequence.ids, most)
-        tokens = (*chunk.tokens, *draft)
-        return [(sequence, replace(chunk, tokens=tokens, n_drafted=len(draft)))]
+        tokens, n = (*chunk.tokens, *draft), len(draft)
+        choice = sequence.choice(n)
+        return [(sequence, replace(chunk, tokens=tokens, n_drafted=n, choice=choice))]
 
     def _forward(self, chunks: list[Chunk]) -> list[Logits | QwellError | None]:
         """Run the batch; when it fails, run each chunk alone to find out whose fault it is."""
@@ -302,8 +311,7 @@ class Engine:
         if token in self._text.stop_ids:
             self._finish(sequence, "stop")
             return
-        sequence.ids.append(token)
-        sequence.sampler.note(token)
+        sequence.take(token)
         self._say(sequence, sequence.transcript.push(token, self._told(sequence, logits, token)))
         if sequence.transcript.stop or (sequence.constraint and sequence.constraint.is_complete):
             self._finish(sequence, "stop")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from qwell.backends import Logits
+from qwell.backends import Choice, Logits
 from qwell.backends.extension import extension
 from qwell.core import Sampling
 from qwell.errors import QwellError
@@ -57,6 +57,41 @@ class Rules:
             frequency_penalty=sampling.frequency_penalty,
             logit_bias=sampling.logit_bias,
         )
+
+
+class Contenders:
+    """What the sampler of one answer must know exactly of the next logits: see Choice.
+
+    A penalty only lowers what was said before. So of the tokens that were not, as many must be
+    known as can be drawn: whatever else is drawn is at least as likely.
+    """
+
+    def __init__(self, rules: Rules, n_vocab: int, prompt: list[int]) -> None:
+        self._n_best = _n_best(rules)
+        lowers_answer = rules.presence_penalty > 0 or rules.frequency_penalty > 0
+        lowers = self._n_best > 0 and (lowers_answer or rules.repetition_penalty > 1)
+        self._bits = np.full(-(-n_vocab // 32), 0xFFFFFFFF, np.uint32) if lowers else None
+        self._n_vocab = n_vocab
+        if rules.repetition_penalty > 1:
+            for token in set(prompt):
+                self.note(token)
+
+    def note(self, token: int) -> None:
+        """The answer goes on with this token."""
+        if self._bits is not None and 0 <= token < self._n_vocab:
+            self._bits[token >> 5] &= np.uint32(~(1 << (token & 31)) & 0xFFFFFFFF)
+
+    def choice(self, n_drafted: int = 0) -> Choice | None:
+        """For as many guessed tokens too, each of which is no contender once it is said."""
+        return Choice(self._n_best + n_drafted, self._bits) if self._n_best else None
+
+
+def _n_best(rules: Rules) -> int:
+    """How many tokens can be drawn; 0 where that is not known before the probabilities are."""
+    raises = min(rules.presence_penalty, rules.frequency_penalty, rules.repetition_penalty - 1) < 0
+    if raises or rules.logit_bias:
+        return 0
+    return 1 if rules.temperature == 0 else rules.top_k
 
 
 def new_sampler(rules: Rules, n_vocab: int, prompt: list[int], seed: int | None) -> Sampler:

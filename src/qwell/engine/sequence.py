@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import TYPE_CHECKING
 
-from qwell.backends import Chunk
+from qwell.backends import Choice, Chunk
 from qwell.core import Request, Timings, Usage
 from qwell.engine.constraint import Constraint
 from qwell.engine.lookup import Lookup
-from qwell.engine.sampling import Rules
+from qwell.engine.sampling import Contenders, Rules
 from qwell.engine.slot import Slot
 from qwell.engine.transcript import Transcript
 
@@ -25,6 +25,7 @@ class Sequence:
     ids         prompt and answer so far; the slot holds a beginning of them
     n_reused    prompt tokens that were in the cache when it got its slot
     n_max       tokens of answer at most
+    contenders  which logits the sampler must know exactly
     constraint  what the answer must follow, if anything
     """
 
@@ -34,6 +35,7 @@ class Sequence:
     n_max: int
     rules: Rules
     sampler: Sampler
+    contenders: Contenders
     transcript: Transcript
     arrived: float
     constraint: Constraint | None = None
@@ -64,9 +66,23 @@ class Sequence:
         assert self.slot is not None
         start = self.n_cached
         tokens = self.ids[start : start + n]
-        return Chunk(
-            self.slot.index, start, tokens, want_logits=start + len(tokens) == len(self.ids)
-        )
+        is_last = start + len(tokens) == len(self.ids)
+        return Chunk(self.slot.index, start, tokens, want_logits=is_last, choice=self.choice())
+
+    def choice(self, n_drafted: int = 0) -> Choice | None:
+        """What the next logits are wanted for: who is told of them sees the whole distribution.
+
+        Under a constraint the likeliest tokens may all be forbidden.
+        """
+        if self.constraint is not None or self.request.top_logprobs is not None:
+            return None
+        return self.contenders.choice(n_drafted)
+
+    def take(self, token: int) -> None:
+        """The answer goes on with a token."""
+        self.ids.append(token)
+        self.sampler.note(token)
+        self.contenders.note(token)
 
     def usage(self) -> Usage:
         return Usage(self.n_prompt, self.n_reused, self.n_answer, self.n_dropped)
