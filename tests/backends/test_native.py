@@ -44,6 +44,20 @@ def test_weights_move_into_huge_pages_after_the_first_token(pack: Path) -> None:
         assert moving.is_settled is (start >= all_moved)
 
 
+def test_weights_move_while_nobody_asks(pack: Path) -> None:
+    backend = NativeBackend(pack, n_ctx=64, n_slots=1, n_threads=2)
+    for _ in range(2 if backend._model.huge_bytes else 1):
+        assert not backend.is_settled
+        done = backend.settle()
+    assert done
+    assert backend.settle()
+    still = backend_of(pack)
+    [expected], [found] = (
+        each.forward([Chunk(0, 0, [5, 6, 7], want_logits=True)]) for each in (still, backend)
+    )
+    assert np.array_equal(expected, found)
+
+
 def poisoned(pack: Path, folder: Path, tensor: str, value: bytes) -> Path:
     """A copy whose tensor begins with value."""
     path = folder / "poisoned.qpack"

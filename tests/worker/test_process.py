@@ -134,23 +134,31 @@ def test_words_that_were_kept_are_sent_as_one_and_ends_at_once(
 
 
 class IdleEngine:
-    """Nothing to do; being prepared is told, and then everything ends."""
+    """Nothing to do; what is done meanwhile is told, and then everything ends."""
 
     has_work = False
 
     def __init__(self, worker: Worker) -> None:
-        self.worker, self.n_prepared = worker, 0
+        self.worker, self.told = worker, list[str]()
 
-    def prepare(self) -> None:
-        self.n_prepared += 1
+    def settle(self) -> bool:
+        self.told.append("settled")
+        return len(self.told) == 3
+
+    def prepare(self) -> bool:
+        self.told.append("prepared")
         self.worker.commands.put({"op": "shutdown"})
+        return True
 
 
-def test_time_in_which_nobody_asks_is_used_once_to_prepare(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_time_in_which_nobody_asks_is_used_for_what_is_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("qwell.worker.process.BRIEFLY_IDLE_S", 0.01)
     monkeypatch.setattr("qwell.worker.process.IDLE_S", 0.01)
     with Path(os.devnull).open("wb") as nowhere:
         worker = Worker(Reports(nowhere.fileno()))
         engine = IdleEngine(worker)
         worker.serve(cast("Engine", engine))
-    assert engine.n_prepared == 1
-    assert worker.idle is None
+    assert engine.told == ["settled"] * 3 + ["prepared"]
+    assert worker.idle == []

@@ -85,6 +85,14 @@ class Backend(Protocol):
 
 
 @runtime_checkable
+class Settles(Protocol):
+    """What a backend can do besides that is faster some time after it was loaded."""
+
+    def settle(self) -> bool:
+        """Do a part of what makes it so, for no longer than a step takes. True: all is done."""
+
+
+@runtime_checkable
 class KeepsPieces(Protocol):
     """What a backend can do besides whose cache entries can leave the process and return."""
 

@@ -51,21 +51,23 @@ class NativeBackend:
         self.slow_why = _slow_why(self.isa, platform.machine())
 
     def forward(self, batch: Sequence[Chunk]) -> list[Logits | None]:
-        self._settle()
+        if not self._is_new:  # the first token of all is not made to wait
+            self.settle()
+        self._is_new = False
         logits: list[Logits | None] = []
         for group in _passes(batch):
             logits += self._pass(group)
         wanted = iter(logits)
         return [next(wanted) if chunk.want_logits else None for chunk in batch]
 
-    def _settle(self) -> None:
-        """Move a part of the weights into huge pages, before each pass but the first.
+    def settle(self) -> bool:
+        """Move a part of the weights into huge pages, in which a pass takes two thirds of the time.
 
         That is new memory, for which a virtual machine's host may need most of a second in all.
         """
-        if not self._is_new and not self.is_settled:
+        if not self.is_settled:
             self.is_settled = not self._model.settle()
-        self._is_new = False
+        return self.is_settled
 
     def _pass(self, chunks: Sequence[Chunk]) -> list[Logits]:
         ends = np.cumsum([len(chunk.tokens) for chunk in chunks])

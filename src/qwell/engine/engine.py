@@ -13,7 +13,7 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any
 
-from qwell.backends import Backend, Cancelled, Chunk, Logits
+from qwell.backends import Backend, Cancelled, Chunk, Logits, Settles
 from qwell.core import Done, Event, Prefill, Queued, Reason, Request, Tokens, Usage
 from qwell.engine.constraint import Constraint, Grammars
 from qwell.engine.estimate import WaitEstimate
@@ -121,9 +121,14 @@ class Engine:
         if sequence is not None and sequence in self._scheduler.paused:
             self._scheduler.resume(sequence)
 
-    def prepare(self) -> None:
-        """Do now, while nobody waits, what the first answer in a schema would wait for."""
+    def settle(self) -> bool:
+        """Do now a part of what the backend would do before its next steps; whether all is done."""
+        return not isinstance(self._backend, Settles) or self._backend.settle()
+
+    def prepare(self) -> bool:
+        """Do now, while nobody waits, what the first answer in a schema would wait for. True."""
         self._grammars.prepare()
+        return True
 
     def interrupt(self, request_id: str) -> bool:
         """End the running step if it works mostly for a request that will be cancelled or paused.

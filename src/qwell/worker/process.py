@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from qwell.worker.loading import Loaded
 
 BEAT_S = 1.0
+BRIEFLY_IDLE_S = 0.1  # what an answer waits for by a few hundredths of a second may be done
 IDLE_S = 3.0  # so long after the last answer nobody is likely to ask within the next second
 HELD_S = 0.05  # words come in groups of this length, which reads as a steady flow
 _INTERRUPT_EVERY_S, _MAX_INTERRUPTS = 0.005, 200
@@ -99,7 +100,8 @@ class Worker:
         self.reports = reports
         self.commands: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         self.engine: Engine | None = None
-        self.idle: Callable[[], None] | None = None  # to be done once, when there is time
+        # To be done when nobody has asked for so many seconds, each until it says that it is done.
+        self.idle: list[tuple[float, Callable[[], bool]]] = []
 
     def read_commands(self, fd: int) -> None:
         """Until end of file, which means that the parent is gone. Also while a step runs."""
@@ -135,7 +137,7 @@ class Worker:
 
     def serve(self, engine: Engine) -> None:
         """Step while there is work, sleep while there is none, return on shutdown."""
-        self.idle = engine.prepare
+        self.idle = [(BRIEFLY_IDLE_S, engine.settle), (IDLE_S, engine.prepare)]
         while True:
             for command in self._arrived(wait=not engine.has_work):
                 match command["op"]:
@@ -154,12 +156,13 @@ class Worker:
 
     def _next(self) -> dict[str, Any]:
         """The next command. When none comes for a while, the time is used for what may come."""
-        if self.idle is not None:
+        while self.idle:
+            after_s, task = self.idle[0]
             try:
-                return self.commands.get(timeout=IDLE_S)
+                return self.commands.get(timeout=after_s)
             except queue.Empty:
-                self.idle()
-                self.idle = None
+                if task():
+                    del self.idle[0]
         return self.commands.get()
 
     def _arrived(self, *, wait: bool) -> Iterator[dict[str, Any]]:
