@@ -18,7 +18,7 @@ Points = list[tuple[int, float]]
 def growth(engine: OwnEngine, contexts: Sequence[int] = CONTEXTS) -> dict[str, Points]:
     """Pairs of context and figure, in one conversation that grows to the last of the contexts.
 
-    decode_ms   median of a token
+    decode_ms   median of a token, at all contexts in turn when all is read: the machine drifts
     read_s      of all tokens before, from the first on
     memory_mb   resident, of this process
     """
@@ -27,9 +27,9 @@ def growth(engine: OwnEngine, contexts: Sequence[int] = CONTEXTS) -> dict[str, P
     for context in contexts:
         read_s += _read(engine, n_read, context)
         n_read = context
-        curves["decode_ms"].append((context, _decode_ms(engine, context)))
         curves["read_s"].append((context, read_s))
         curves["memory_mb"].append((context, resident_mb()))
+    curves["decode_ms"] = _decode_ms(engine, contexts)
     return curves
 
 
@@ -41,10 +41,11 @@ def _read(engine: OwnEngine, start: int, end: int) -> float:
     return time.perf_counter() - began
 
 
-def _decode_ms(engine: OwnEngine, context: int) -> float:
-    times = []
+def _decode_ms(engine: OwnEngine, contexts: Sequence[int]) -> Points:
+    times: dict[int, list[float]] = {context: [] for context in contexts}
     for i in range(_DECODED):
-        began = time.perf_counter()
-        engine.forward(engine.tokens(1), 0, context + i)
-        times.append(time.perf_counter() - began)
-    return median(times) * 1e3
+        for context, spent in times.items():
+            began = time.perf_counter()
+            engine.forward(engine.tokens(1), 0, context + i)
+            spent.append(time.perf_counter() - began)
+    return [(context, median(spent) * 1e3) for context, spent in times.items()]
