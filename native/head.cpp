@@ -115,15 +115,36 @@ float largest(std::vector<float>& values, int k) {
   return *at;
 }
 
-// Stretch s of the logits: its peak among the tokens that have a bit.
-float peak_among(const uint32_t* bits, const float* logits, int n_vocab, int s, float peak) {
+bool all_contend(const uint32_t* bits, int n_vocab, int s) {
+  const int first = s * kStretch / 32;
+  return (s + 1) * kStretch <= n_vocab && (bits[first] & bits[first + 1]) == ~0u;
+}
+
+float peak_among(const uint32_t* bits, const float* logits, int n_vocab, int s) {
   const int from = s * kStretch, to = std::min(from + kStretch, n_vocab);
-  if (to - from == kStretch && (bits[from / 32] & bits[from / 32 + 1]) == ~0u) return peak;
   float most = -INFINITY;
   for (int i = from; i < to; ++i) {
     if (bits[i / 32] >> (i % 32) & 1) most = std::max(most, logits[i]);
   }
   return most;
+}
+
+// Makes the peaks of stretches those of the tokens that have a bit, but for stretches that lie more
+// than a margin below the best of these, which is returned.
+float keep_contenders(const uint32_t* bits, const float* logits, int n_vocab, float margin,
+                      std::vector<float>& peaks) {
+  float best = -INFINITY;
+  const int n = static_cast<int>(peaks.size());
+  for (int s = 0; s < n; ++s) {
+    if (all_contend(bits, n_vocab, s)) best = std::max(best, peaks[static_cast<size_t>(s)]);
+  }
+  for (int s = 0; s < n; ++s) {
+    float& peak = peaks[static_cast<size_t>(s)];
+    if (peak < best - margin || all_contend(bits, n_vocab, s)) continue;
+    peak = peak_among(bits, logits, n_vocab, s);
+    best = std::max(best, peak);
+  }
+  return best;
 }
 
 }  // namespace
@@ -136,21 +157,19 @@ float Model::threshold(int output, Scratch& scratch) const {
   std::vector<float>& peaks = scratch.peaks;
   const auto from = peaks_.begin() + static_cast<std::ptrdiff_t>(times(output, n));
   peaks.assign(from, from + n);
-  for (float& peak : peaks) peak = std::isnan(peak) ? INFINITY : peak;  // to be ordered
+  // What is no number is computed in any case, and the rest as if it were not there.
+  for (float& peak : peaks) peak = std::isfinite(peak) ? peak : -INFINITY;
+  const float margin = precise_ ? kPreciseMargin : kMargin;
   const float best = *std::max_element(peaks.begin(), peaks.end());
-  const float all = best - (precise_ ? kPreciseMargin : kMargin);
   const Want want = rows_.wants != nullptr ? rows_.wants[output] : Want{};
-  if (want.n_best == 0 || want.n_best > n) return all;
-  if (want.contenders != nullptr) {
-    const float* logits = logits_ + times(output, config_.n_vocab_padded);
-    for (int s = 0; s < n; ++s) {
-      float& peak = peaks[static_cast<size_t>(s)];
-      if (peak < all) continue;
-      peak = peak_among(want.contenders, logits, config_.n_vocab, s, peak);
-    }
-  }
+  if (want.n_best == 0 || want.n_best > n) return best - margin;
+  const float contended =
+      want.contenders == nullptr
+          ? best
+          : keep_contenders(want.contenders, logits_ + times(output, config_.n_vocab_padded),
+                            config_.n_vocab, margin, peaks);
   const float last = largest(peaks, want.n_best), some = largest(peaks, std::min(kLeast, n));
-  return std::max(all, std::min(last - kGuessedLower, some));
+  return std::max(contended - margin, std::min(last - kGuessedLower, some));
 }
 
 // Candidates are scattered over the rows, so their rows are fetched some ahead of their turn.

@@ -116,6 +116,7 @@ void Model::check(const Rows& rows) const {
     if (!holds) throw std::invalid_argument(what);
   };
   demand(rows.n >= 1 && rows.n <= kMaxRows, "1 to 512 rows in a pass");
+  demand(rows.n_outputs <= kMaxRows, "more than 512 outputs");
   for (int i = 0; i < rows.n; ++i) {
     demand(rows.tokens[i] >= 0 && rows.tokens[i] < config_.n_vocab, "token id out of range");
     demand(rows.slots[i] >= 0 && rows.slots[i] < n_slots_, "slot out of range");

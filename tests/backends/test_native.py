@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from qwell.backends import Chunk
+from qwell.backends import Choice, Chunk
 from qwell.backends.native import NativeBackend, _slow_why
 from qwell.core import Failed, Request
 from qwell.engine.engine import Engine
@@ -67,6 +68,23 @@ def poisoned(pack: Path, folder: Path, tensor: str, value: bytes) -> Path:
         file.seek(offset)
         file.write(value)
     return path
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_guess_that_is_no_number_leaves_the_others_to_be_computed(
+    pack: Path, tmp_path: Path, value: float
+) -> None:
+    damaged = poisoned(pack, tmp_path, "head.scan", np.float32(value).tobytes())
+    chunk = Chunk(0, 0, [1, 2, 3], want_logits=True)
+    for choice in (None, Choice(1)):
+        sound, found = (
+            backend_of(path).forward([replace(chunk, choice=choice)])[0] for path in (pack, damaged)
+        )
+        assert sound is not None
+        assert found is not None
+        told = np.isfinite(found)  # what is infinite may stay so, which the sampler refuses
+        assert told.sum() >= len(found) - 1
+        np.testing.assert_allclose(found[told], sound[told], rtol=1e-6)
 
 
 @pytest.mark.parametrize("isa", ["auto", "portable"])
@@ -190,6 +208,12 @@ def test_a_choice_that_fits_no_output_is_refused(
             n_best=None if n_best is None else np.array(n_best, np.int32),
             contenders=contenders,
         )  # fmt: skip
+
+
+def test_more_outputs_than_rows_of_a_pass_are_refused(pack: Path) -> None:
+    one = np.zeros(1, np.int32)
+    with pytest.raises(ValueError, match="more than 512 outputs"):
+        backend_of(pack)._model.forward(one, one, one, np.zeros(513, np.int32))
 
 
 def test_why_it_is_slow_is_said_where_it_is() -> None:

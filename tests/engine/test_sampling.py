@@ -237,6 +237,7 @@ def test_a_token_that_no_choice_names_is_never_drawn(
         ({"temperature": 0}, 1),
         ({"temperature": 0.7, "top_k": 20, "repetition_penalty": 1.1}, 20),
         ({"temperature": 1}, None),
+        ({"temperature": 1, "top_k": -1}, None),
         ({"temperature": 0, "logit_bias": {3: 5.0}}, None),
         ({"temperature": 0, "repetition_penalty": 0.9}, None),
         ({"temperature": 0, "presence_penalty": -1}, None),

@@ -82,8 +82,10 @@ class Contenders:
             self._bits[token >> 5] &= np.uint32(~(1 << (token & 31)) & 0xFFFFFFFF)
 
     def choice(self, n_drafted: int = 0) -> Choice | None:
-        """For as many guessed tokens too, each of which is no contender once it is said."""
-        return Choice(self._n_best + n_drafted, self._bits) if self._n_best else None
+        """For as many guessed tokens too, each of which may be no contender once it is said."""
+        if self._n_best == 0:
+            return None
+        return Choice(self._n_best + (0 if self._bits is None else n_drafted), self._bits)
 
 
 def _n_best(rules: Rules) -> int:
@@ -91,7 +93,7 @@ def _n_best(rules: Rules) -> int:
     raises = min(rules.presence_penalty, rules.frequency_penalty, rules.repetition_penalty - 1) < 0
     if raises or rules.logit_bias:
         return 0
-    return 1 if rules.temperature == 0 else rules.top_k
+    return 1 if rules.temperature == 0 else max(0, rules.top_k)  # below 0: off, in some models
 
 
 def new_sampler(rules: Rules, n_vocab: int, prompt: list[int], seed: int | None) -> Sampler:
