@@ -119,14 +119,14 @@ static inline float* tile_s(const Activations& x, int first) {
 
 // One block of one group.
 struct Block {
-  const uint16_t* d;      // [16]
+  const uint16_t* d;      // [16]; q4d: scale * 256 + zero point, bytes both
   const uint16_t* m;      // [16], q4 only
   const uint8_t* quants;  // lane vectors
   const uint8_t* bits;    // bit 4 (q5, q6), then bit 5 (q6) of the codes, a lane vector each
 };
 static inline Block block_of(Kind kind, const uint8_t* group, int b) {
   const PairLayout layout = pair_layout(kind);
-  const uint8_t* pair = group + int64_t{b / kPair} * layout.bytes;
+  const uint8_t* pair = group + head_bytes(kind) + int64_t{b / kPair} * layout.bytes;
   const int i = b % kPair;
   return {reinterpret_cast<const uint16_t*>(pair) + i * kLanes,
           reinterpret_cast<const uint16_t*>(pair + layout.minima) + i * kLanes,
@@ -159,6 +159,8 @@ static inline int scan_code(int bits, const uint8_t* byte, int quad) {
 }
 
 // value = sum over blocks of  d * (dx * (u . q) + offset_of(kind) * s)  [+ m * s]
+// q4d:    step of the row * sum over blocks of  scale * (dx * (u . q) - zero / kZeros * s)
+static constexpr float kZeros = 16;  // zero points between two codes
 static constexpr float offset_of(Kind kind) {
   switch (kind) {
     case Kind::q8:

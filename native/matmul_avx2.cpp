@@ -34,6 +34,25 @@ inline __m256 scales(const uint16_t* p) {
   return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
 }
 
+// Of half a group's rows and a block: what a product of codes counts, and what the sum of its
+// activations.
+struct Scales {
+  __m256 d, m;
+};
+
+template <Kind kind>
+inline Scales scales_of(const Block& block, int half) {
+  const uint16_t* at = block.d + half * 8;
+  if constexpr (kind == Kind::q4d) {
+    const __m128i pairs = _mm_loadu_si128(reinterpret_cast<const __m128i*>(at));
+    const __m256i both = _mm256_cvtepu16_epi32(pairs);
+    const __m256 d = _mm256_cvtepi32_ps(_mm256_srli_epi32(both, 8));
+    const __m256 zero = _mm256_cvtepi32_ps(_mm256_and_si256(both, _mm256_set1_epi32(255)));
+    return {d, _mm256_mul_ps(_mm256_mul_ps(d, zero), _mm256_set1_ps(-1 / kZeros))};
+  }
+  return {scales(at), kind == Kind::q4 ? scales(block.m + half * 8) : _mm256_setzero_ps()};
+}
+
 inline __m256i low_nibbles(__m256i v) { return _mm256_and_si256(v, _mm256_set1_epi8(15)); }
 inline __m256i high_nibbles(__m256i v) { return low_nibbles(_mm256_srli_epi16(v, 4)); }
 
@@ -172,7 +191,8 @@ inline __m256 scaled(__m256i dot, float dx, float sx) {
 template <Kind kind>
 __attribute__((always_inline)) inline void fetch_pair(const uint8_t* group, int pair) {
   constexpr int kBytes = pair_layout(kind).bytes;
-  for (int i = 0; i < kBytes; i += kVector) _mm_prefetch(group + pair * kBytes + i, _MM_HINT_T1);
+  const uint8_t* at = group + head_bytes(kind) + pair * kBytes;
+  for (int i = 0; i < kBytes; i += kVector) _mm_prefetch(at + i, _MM_HINT_T1);
 }
 
 // Lane vectors of one block as unsigned bytes.
@@ -194,14 +214,13 @@ inline void unpack(const Block& block, uint8_t* to) {
 // What a tile of W tokens adds up over the blocks of one group, half a group at a time.
 template <Kind kind, int W>
 struct Sums {
+  static constexpr bool kHasMinima = kind == Kind::q4 || kind == Kind::q4d;
   alignas(32) float total[2][W][8] = {};
   // d * value [+ m * sum of activations], for the half's rows
-  inline void add(int half, int t, const Block& block, __m256i dot, float dx, float sx) {
+  inline void add(int half, int t, const Scales& s, __m256i dot, float dx, float sx) {
     __m256 sum = _mm256_load_ps(total[half][t]);
-    sum = _mm256_fmadd_ps(scales(block.d + half * 8), scaled<kind>(dot, dx, sx), sum);
-    if constexpr (kind == Kind::q4) {
-      sum = _mm256_fmadd_ps(scales(block.m + half * 8), _mm256_set1_ps(sx), sum);
-    }
+    sum = _mm256_fmadd_ps(s.d, scaled<kind>(dot, dx, sx), sum);
+    if constexpr (kHasMinima) sum = _mm256_fmadd_ps(s.m, _mm256_set1_ps(sx), sum);
     _mm256_store_ps(total[half][t], sum);
   }
   // A block's unpacked bytes times the tokens from `first` on, as many as stay in registers.
@@ -214,9 +233,10 @@ struct Sums {
     dots_panel<kind, T, W>(lanes, q + first * 4, dot[0], dot[1]);
     QWELL_UNROLL
     for (int half = 0; half < 2; ++half) {
+      const Scales s = scales_of<kind>(block, half);
       QWELL_UNROLL
       for (int t = 0; t < T; ++t) {
-        add(half, first + t, block, dot[half][t], dx[first + t], sx[first + t]);
+        add(half, first + t, s, dot[half][t], dx[first + t], sx[first + t]);
       }
     }
   }
@@ -226,16 +246,21 @@ struct Sums {
     for (int half = 0; half < 2; ++half) {
       __m256i dot[W];
       dots_packed<kind, W>(block.quants + half * 32, block.bits + half * 32, q, dot);
+      const Scales s = scales_of<kind>(block, half);
       QWELL_UNROLL
-      for (int t = 0; t < W; ++t) add(half, t, block, dot[t], dx[t], sx[t]);
+      for (int t = 0; t < W; ++t) add(half, t, s, dot[t], dx[t], sx[t]);
     }
   }
-  inline void store(float* y, int64_t stride, bool accumulate) const {
+  inline void store(const uint8_t* group, float* y, int64_t stride, bool accumulate) const {
+    [[maybe_unused]] const auto* steps = reinterpret_cast<const float*>(group);
     QWELL_UNROLL
     for (int half = 0; half < 2; ++half) {
       QWELL_UNROLL
       for (int t = 0; t < W; ++t) {
         __m256 value = _mm256_load_ps(total[half][t]);
+        if constexpr (kind == Kind::q4d) {
+          value = _mm256_mul_ps(value, _mm256_loadu_ps(steps + half * 8));
+        }
         float* to = y + t * stride + half * 8;
         if (accumulate) value = _mm256_add_ps(value, _mm256_loadu_ps(to));
         _mm256_storeu_ps(to, value);
@@ -267,7 +292,7 @@ void packed(const uint8_t* group, int blocks, const Activations& x, int first, f
       }
     }
   }
-  sums.store(y, stride, accumulate);
+  sums.store(group, y, stride, accumulate);
 }
 
 // The same from a panel of unpacked bytes.
@@ -290,7 +315,7 @@ void unpacked(const uint8_t* group, int blocks, const uint8_t* panel, const Acti
                                                dx + b * T, sx + b * T);
     }
   }
-  sums.store(y, stride, accumulate);
+  sums.store(group, y, stride, accumulate);
 }
 
 template <Kind kind>

@@ -76,6 +76,23 @@ inline __m512 scales(const uint16_t* p) {
   return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
 }
 
+// Of a block: what a product of codes counts, and what the sum of its activations.
+struct Scales {
+  __m512 d, m;
+};
+
+template <Kind kind>
+inline Scales scales_of(const Block& block) {
+  if constexpr (kind == Kind::q4d) {
+    const auto* at = reinterpret_cast<const __m256i*>(block.d);
+    const __m512i both = _mm512_cvtepu16_epi32(_mm256_loadu_si256(at));
+    const __m512 d = _mm512_cvtepi32_ps(_mm512_srli_epi32(both, 8));
+    const __m512 zero = _mm512_cvtepi32_ps(_mm512_and_si512(both, _mm512_set1_epi32(255)));
+    return {d, _mm512_mul_ps(_mm512_mul_ps(d, zero), _mm512_set1_ps(-1 / kZeros))};
+  }
+  return {scales(block.d), kind == Kind::q4 ? scales(block.m) : _mm512_setzero_ps()};
+}
+
 inline __m512i quad_of(const int8_t* q) {
   int32_t four;
   std::memcpy(&four, q, 4);
@@ -85,14 +102,15 @@ inline __m512i quad_of(const int8_t* q) {
 // What one tile of tokens adds up over the blocks of one group.
 template <Kind kind, int T>
 struct Sums {
+  static constexpr bool kHasMinima = kind == Kind::q4 || kind == Kind::q4d;
   __m512 total[T];
   Sums() {
     QWELL_UNROLL
     for (int t = 0; t < T; ++t) total[t] = _mm512_setzero_ps();
   }
   // u: the block's lane vectors; q, dx, sx: the block's activations
-  inline void add(const __m512i* u, __m512 d, [[maybe_unused]] __m512 m, const int8_t* q,
-                  const float* dx, const float* sx) {
+  inline void add(const __m512i* u, const Scales& scales, const int8_t* q, const float* dx,
+                  const float* sx) {
     __m512i dot[T];
     QWELL_UNROLL
     for (int t = 0; t < T; ++t) dot[t] = _mm512_setzero_si512();
@@ -111,14 +129,15 @@ struct Sums {
       if constexpr (offset != 0) {
         value = _mm512_fmadd_ps(sum, _mm512_set1_ps(offset), value);
       }
-      total[t] = _mm512_fmadd_ps(d, value, total[t]);
-      if constexpr (kind == Kind::q4) total[t] = _mm512_fmadd_ps(m, sum, total[t]);
+      total[t] = _mm512_fmadd_ps(scales.d, value, total[t]);
+      if constexpr (kHasMinima) total[t] = _mm512_fmadd_ps(scales.m, sum, total[t]);
     }
   }
-  inline void store(float* y, int64_t stride, bool accumulate) const {
+  inline void store(const uint8_t* group, float* y, int64_t stride, bool accumulate) const {
     QWELL_UNROLL
     for (int t = 0; t < T; ++t) {
       __m512 value = total[t];
+      if constexpr (kind == Kind::q4d) value = _mm512_mul_ps(value, _mm512_loadu_ps(group));
       if (accumulate) value = _mm512_add_ps(value, _mm512_loadu_ps(y + t * stride));
       _mm512_storeu_ps(y + t * stride, value);
     }
@@ -131,7 +150,41 @@ struct Sums {
 template <Kind kind>
 __attribute__((always_inline)) inline void fetch_pair(const uint8_t* group, int pair) {
   constexpr int kBytes = pair_layout(kind).bytes;
-  for (int i = 0; i < kBytes; i += kVector) _mm_prefetch(group + pair * kBytes + i, _MM_HINT_T1);
+  const uint8_t* at = group + head_bytes(kind) + pair * kBytes;
+  for (int i = 0; i < kBytes; i += kVector) _mm_prefetch(at + i, _MM_HINT_T1);
+}
+
+// One group of q4d times one token. Upper nibbles stay where they lie in their bytes, and the sum
+// of the lower ones moves up to them, where zero points count whole. Nothing is fetched ahead: so
+// light a loop runs ahead by itself, and was 3 to 5 % faster without.
+void packed_one(const uint8_t* group, int blocks, const int8_t* q, const float* dx,
+                const float* sx, float* y, bool accumulate) {
+  const __m512i low = _mm512_set1_epi8(15), high = _mm512_set1_epi8(static_cast<char>(0xf0));
+  const __m512i of_zero = _mm512_set1_epi32(255);
+  __m512 total = _mm512_setzero_ps();
+  for (int b = 0; b < blocks; ++b) {
+    const Block block = block_of(Kind::q4d, group, b);
+    __m512i lower = _mm512_setzero_si512(), upper = _mm512_setzero_si512();
+    QWELL_UNROLL
+    for (int v = 0; v < 4; ++v) {
+      const __m512i pair = load(block.quants + v * kVector);
+      const int8_t* a = q + b * kBlock + v * 4;
+      lower = _mm512_dpbusd_epi32(lower, _mm512_and_si512(pair, low), quad_of(a));
+      upper = _mm512_dpbusd_epi32(upper, _mm512_and_si512(pair, high), quad_of(a + 16));
+    }
+    const __m512i dot = _mm512_add_epi32(upper, _mm512_slli_epi32(lower, 4));
+    const auto* at = reinterpret_cast<const __m256i*>(block.d);
+    const __m512i both = _mm512_cvtepu16_epi32(_mm256_loadu_si256(at));
+    const __m512 zero = _mm512_cvtepi32_ps(_mm512_and_si512(both, of_zero));
+    const __m512 scale = _mm512_cvtepi32_ps(_mm512_srli_epi32(both, 8));
+    __m512 value = _mm512_mul_ps(_mm512_cvtepi32_ps(dot), _mm512_set1_ps(dx[b]));
+    value = _mm512_fnmadd_ps(zero, _mm512_set1_ps(sx[b]), value);
+    total = _mm512_fmadd_ps(scale, value, total);
+  }
+  static_assert(kZeros == 16);
+  total = _mm512_mul_ps(total, _mm512_mul_ps(_mm512_loadu_ps(group), _mm512_set1_ps(1 / kZeros)));
+  if (accumulate) total = _mm512_add_ps(total, _mm512_loadu_ps(y));
+  _mm512_storeu_ps(y, total);
 }
 
 // One group times one tile, straight from the packed weights.
@@ -141,16 +194,18 @@ void packed(const uint8_t* group, int blocks, const Activations& x, int first, f
   const int8_t* q = tile_q(x, first);
   const float* dx = tile_d(x, first);
   const float* sx = tile_s(x, first);
+  if constexpr (kind == Kind::q4d && T == 1) {
+    return packed_one(group, blocks, q, dx, sx, y, accumulate);
+  }
   Sums<kind, T> sums;
   for (int b = 0; b < blocks; ++b) {
     if (b % kPair == 0) fetch_pair<kind>(group, b / kPair + kAhead);
     const Block block = block_of(kind, group, b);
     __m512i u[kQuads];
     unpack<kind>(block.quants, block.bits, u);
-    const __m512 m = kind == Kind::q4 ? scales(block.m) : _mm512_setzero_ps();
-    sums.add(u, scales(block.d), m, q + b * kBlock * T, dx + b * T, sx + b * T);
+    sums.add(u, scales_of<kind>(block), q + b * kBlock * T, dx + b * T, sx + b * T);
   }
-  sums.store(y, stride, accumulate);
+  sums.store(group, y, stride, accumulate);
 }
 
 // The same from a panel of unpacked bytes.
@@ -166,10 +221,9 @@ void unpacked(const uint8_t* group, int blocks, const uint8_t* panel, const Acti
     __m512i u[kQuads];
     unpack<Kind::q8>(panel + b * kQuads * kVector, nullptr, u);
     const Block block = block_of(kind, group, b);
-    const __m512 m = kind == Kind::q4 ? scales(block.m) : _mm512_setzero_ps();
-    sums.add(u, scales(block.d), m, q + b * kBlock * T, dx + b * T, sx + b * T);
+    sums.add(u, scales_of<kind>(block), q + b * kBlock * T, dx + b * T, sx + b * T);
   }
-  sums.store(y, stride, accumulate);
+  sums.store(group, y, stride, accumulate);
 }
 
 template <Kind kind>

@@ -66,6 +66,8 @@ void matmul(const Tensor& w, int begin, int end, const Activations& x, float* ou
       return groups<Kind::q5>(w, begin, end, x, out, stride, accumulate, panel);
     case Kind::q4:
       return groups<Kind::q4>(w, begin, end, x, out, stride, accumulate, panel);
+    case Kind::q4d:
+      return groups<Kind::q4d>(w, begin, end, x, out, stride, accumulate, panel);
     default:
       return;
   }

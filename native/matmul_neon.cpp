@@ -27,6 +27,23 @@ inline float32x4_t halves(const uint16_t* p) {
   return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p)));
 }
 
+// Of four rows and a block: what a product of codes counts, and what the sum of its activations.
+struct Scales {
+  float32x4_t d, m;
+};
+
+template <Kind kind>
+inline Scales scales_of(const Block& block, int part) {
+  if constexpr (kind == Kind::q4d) {
+    const uint16x4_t both = vld1_u16(block.d + part * 4);
+    const float32x4_t d = vcvtq_f32_u32(vmovl_u16(vshr_n_u16(both, 8)));
+    const float32x4_t zero = vcvtq_f32_u32(vmovl_u16(vand_u16(both, vdup_n_u16(255))));
+    return {d, vmulq_n_f32(vmulq_f32(d, zero), -1 / kZeros)};
+  }
+  return {halves(block.d + part * 4),
+          kind == Kind::q4 ? halves(block.m + part * 4) : vdupq_n_f32(0)};
+}
+
 // Weights of one quad and four rows of a block.
 template <Kind kind>
 inline int8x16_t weights(const Block& block, int quad, int part) {
@@ -69,14 +86,14 @@ void multiply(const uint8_t* group, int blocks, const int8_t* panel, const Activ
       }
     }
     for (int part = 0; part < kParts; ++part) {
-      const float32x4_t d = halves(block.d + part * 4);
+      const Scales s = scales_of<kind>(block, part);
       for (int t = 0; t < T; ++t) {
         const float scale = dx[b * T + t], sum = sx[b * T + t];
         float32x4_t value = vmulq_n_f32(vcvtq_f32_s32(dot[part][t]), scale);
         value = vaddq_f32(value, vdupq_n_f32(signed_offset(kind) * sum));
-        total[part][t] = vfmaq_f32(total[part][t], d, value);
-        if constexpr (kind == Kind::q4) {
-          total[part][t] = vfmaq_n_f32(total[part][t], halves(block.m + part * 4), sum);
+        total[part][t] = vfmaq_f32(total[part][t], s.d, value);
+        if constexpr (kind == Kind::q4 || kind == Kind::q4d) {
+          total[part][t] = vfmaq_n_f32(total[part][t], s.m, sum);
         }
       }
     }
@@ -84,7 +101,10 @@ void multiply(const uint8_t* group, int blocks, const int8_t* panel, const Activ
   for (int t = 0; t < T; ++t) {
     for (int part = 0; part < kParts; ++part) {
       float* to = y + t * stride + part * 4;
-      const float32x4_t value = total[part][t];
+      float32x4_t value = total[part][t];
+      if constexpr (kind == Kind::q4d) {
+        value = vmulq_f32(value, vld1q_f32(reinterpret_cast<const float*>(group) + part * 4));
+      }
       vst1q_f32(to, accumulate ? vaddq_f32(vld1q_f32(to), value) : value);
     }
   }
@@ -138,6 +158,8 @@ void matmul(const Tensor& w, int begin, int end, const Activations& x, float* ou
       return groups<Kind::q5>(w, begin, end, x, out, stride, accumulate, panel);
     case Kind::q4:
       return groups<Kind::q4>(w, begin, end, x, out, stride, accumulate, panel);
+    case Kind::q4d:
+      return groups<Kind::q4d>(w, begin, end, x, out, stride, accumulate, panel);
     default:
       return portable_kernels().matmul(w, begin, end, x, out, stride, accumulate, panel);
   }

@@ -50,13 +50,21 @@ void matmul(const Tensor& w, int begin, int end, const Activations& x, float* ou
         const float scale = dx[b * tile.width + t];
         const float sum = sx[b * tile.width + t];
         for (int row = 0; row < kLanes; ++row) {
-          sums[row] += half_to_float(block.d[row]) *
-                       (scale * static_cast<float>(dots[row]) + offset * sum);
+          const float dot = scale * static_cast<float>(dots[row]);
+          if (w.kind == Kind::q4d) {
+            const auto zero = static_cast<float>(block.d[row] & 255);
+            sums[row] += static_cast<float>(block.d[row] >> 8) * (dot - zero / kZeros * sum);
+            continue;
+          }
+          sums[row] += half_to_float(block.d[row]) * (dot + offset * sum);
           if (w.kind == Kind::q4) sums[row] += half_to_float(block.m[row]) * sum;
         }
       }
+      float steps[kLanes];
+      if (w.kind == Kind::q4d) std::memcpy(steps, w.group(group), sizeof steps);
       for (int row = 0; row < kLanes; ++row) {
-        y[row] = (accumulate ? y[row] : 0.0f) + sums[row];
+        const float value = w.kind == Kind::q4d ? steps[row] * sums[row] : sums[row];
+        y[row] = (accumulate ? y[row] : 0.0f) + value;
       }
     }
   }

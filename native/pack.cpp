@@ -18,7 +18,7 @@
 namespace qwell {
 namespace {
 
-constexpr uint32_t kVersion = 5;
+constexpr uint32_t kVersion = 6;
 constexpr size_t kHeader = 192;
 constexpr size_t kEntry = 96;
 constexpr size_t kAlign = 4096;
@@ -52,8 +52,9 @@ size_t tensor_bytes(Kind kind, uint64_t rows, uint64_t cols) {
   if (kind == Kind::scan) {
     return groups * static_cast<uint64_t>(scan_group_bytes(static_cast<int>(cols)));
   }
+  const auto head = static_cast<uint64_t>(head_bytes(kind));
   const auto bytes = static_cast<uint64_t>(pair_layout(kind).bytes);
-  return groups * (cols / (kPair * kBlock)) * bytes;
+  return groups * (head + cols / (kPair * kBlock) * bytes);
 }
 
 Pack::Pack(const std::string& path) {
@@ -146,7 +147,7 @@ void Pack::read_tensors(uint32_t n_tensors) {
     const uint64_t cols = read_at<uint32_t>(p + 72);
     const auto offset = read_at<uint64_t>(p + 80);
     const auto bytes = read_at<uint64_t>(p + 88);
-    if (kind > static_cast<uint32_t>(Kind::q6)) refuse(name + ": kind " + std::to_string(kind));
+    if (kind > static_cast<uint32_t>(Kind::q4d)) refuse(name + ": kind " + std::to_string(kind));
     const size_t expected = tensor_bytes(static_cast<Kind>(kind), rows, cols);
     if (expected == 0 || bytes != expected) {
       refuse(name + ": " + std::to_string(bytes) + " bytes for shape " + shape(rows, cols));
@@ -181,8 +182,7 @@ const Tensor& Pack::vector(const std::string& name, int cols) const {
 
 const Tensor& Pack::matrix(const std::string& name, int rows, int cols) const {
   const Kind kind = tensor(name).kind;
-  const bool is_matrix =
-      kind == Kind::q8 || kind == Kind::q6 || kind == Kind::q5 || kind == Kind::q4;
+  const bool is_matrix = kind != Kind::f32 && kind != Kind::scan && kind != Kind::rows;
   if (!is_matrix) refuse(name + ": is no packed matrix");
   const int padded = static_cast<int>(round_up(static_cast<size_t>(rows), kLanes));
   return tensor(name, kind, padded, cols);

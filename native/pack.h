@@ -16,7 +16,7 @@ constexpr int kPair = 2;     // blocks that lie together, so that all starts on 
 constexpr int kQuads = 8;    // quads of 4 columns in a block
 constexpr int kVector = 64;  // bytes of a lane vector: 16 rows x 4 columns
 
-enum class Kind : uint32_t { f32 = 0, q8 = 1, q5 = 2, q4 = 3, scan = 4, rows = 5, q6 = 6 };
+enum class Kind : uint32_t { f32 = 0, q8 = 1, q5 = 2, q4 = 3, scan = 4, rows = 5, q6 = 6, q4d = 7 };
 
 struct Config {
   int n_vocab, n_embd, n_layer, n_head, n_kv_head, head_dim, n_ff, n_ctx_train;
@@ -26,7 +26,8 @@ struct Config {
 };
 
 // Where the parts of a pair of blocks begin, in bytes from the start of the pair. A group is its
-// pairs one after another, a matrix its groups: one stream from the first byte to the last.
+// head and its pairs one after another, a matrix its groups: one stream from the first byte to the
+// last.
 struct PairLayout {
   int minima, quants, bits, bytes;
 };
@@ -34,6 +35,8 @@ constexpr int quant_bytes(Kind kind) {
   return kVector * (kind == Kind::q8 ? 8 : 4);
 }
 constexpr int bit_vectors(Kind kind) { return kind == Kind::q5 ? 1 : kind == Kind::q6 ? 2 : 0; }
+// q4d: float steps of the group's rows, in which their blocks' scales count.
+constexpr int head_bytes(Kind kind) { return kind == Kind::q4d ? kLanes * 4 : 0; }
 constexpr PairLayout pair_layout(Kind kind) {
   const int minima = kPair * kLanes * 2;
   const int quants = minima + (kind == Kind::q4 ? kPair * kLanes * 2 : 0);
@@ -72,7 +75,7 @@ struct Tensor {
   int blocks() const { return cols / kBlock; }
   int group_bytes() const {
     return kind == Kind::scan ? scan_group_bytes(cols)
-                              : blocks() / kPair * pair_layout(kind).bytes;
+                              : head_bytes(kind) + blocks() / kPair * pair_layout(kind).bytes;
   }
   // Where a group of a matrix or scan starts.
   const uint8_t* group(int i) const { return data + int64_t{i} * group_bytes(); }

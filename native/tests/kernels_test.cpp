@@ -75,7 +75,7 @@ void poison_spreads_over_a_span(const Kernels& k, Random& random) {
 }
 
 void products_are_equal(const Kernels& k, Random& random) {
-  for (Kind kind : {Kind::q8, Kind::q6, Kind::q5, Kind::q4}) {
+  for (Kind kind : {Kind::q8, Kind::q6, Kind::q5, Kind::q4, Kind::q4d}) {
     for (int m = 1; m <= 30; ++m) {
       const int cols = 64 * (1 + below(random, 15)), rows = 16 * (1 + below(random, 4));
       const auto data = random_tensor(random, kind, rows, cols);
@@ -102,13 +102,13 @@ void products_are_equal(const Kernels& k, Random& random) {
 
 void extreme_codes_do_not_overflow(const Kernels& k) {
   // All weights and activations at their largest: the case that int16 sums must survive.
-  for (Kind kind : {Kind::q8, Kind::q6, Kind::q5, Kind::q4}) {
+  for (Kind kind : {Kind::q8, Kind::q6, Kind::q5, Kind::q4, Kind::q4d}) {
     for (float sign : {1.0f, -1.0f}) {
       const int cols = 64, m = 5;
       Random random(1);
       auto data = random_tensor(random, kind, 16, cols);
-      const auto quants = data.begin() + pair_layout(kind).quants;  // of the only pair
-      std::fill(quants, data.end(), uint8_t{0xff});
+      const int before = head_bytes(kind) + pair_layout(kind).quants;  // of the only pair
+      std::fill(data.begin() + before, data.end(), uint8_t{0xff});
       const Tensor w{kind, 16, cols, data.data(), data.size()};
       const std::vector<float> x(static_cast<size_t>(m * cols), sign * 3);
       std::vector<uint8_t> panel(static_cast<size_t>(panel_bytes(cols)));

@@ -55,6 +55,15 @@ inline std::vector<uint8_t> random_tensor(Random& random, Kind kind, int rows, i
   } else {
     const PairLayout layout = pair_layout(kind);
     const float unit = kind == Kind::q8 ? 1.0f / 16 : 1.0f;
+    const int pairs = cols / kBlock / kPair;
+    const auto group_size = static_cast<size_t>(head_bytes(kind) + pairs * layout.bytes);
+    for (size_t group = 0; kind == Kind::q4d && group < data.size(); group += group_size) {
+      for (size_t row = 0; row < kLanes; ++row) {  // bytes of scales and zero points stay random
+        const float step = scale() / 128;
+        std::memcpy(&data[group + row * 4], &step, 4);
+      }
+    }
+    if (kind == Kind::q4d) return data;
     for (size_t pair = 0; pair < data.size(); pair += static_cast<size_t>(layout.bytes)) {
       for (int i = 0; i < layout.quants; i += 2) {
         const bool is_minimum = kind == Kind::q4 && i >= layout.minima;
@@ -78,7 +87,7 @@ class PackWriter {
     for (const auto& entry : entries_) size += round_up(entry.data.size());
     std::vector<uint8_t> file(size);
     std::memcpy(&file[0], "QWELLPK1", 8);
-    put<uint32_t>(file, 8, 5);
+    put<uint32_t>(file, 8, 6);
     put<uint32_t>(file, 12, static_cast<uint32_t>(entries_.size()));
     put<uint64_t>(file, 16, size);
     const int fields[] = {config_.n_vocab,       config_.n_embd,      config_.n_layer,
@@ -214,7 +223,7 @@ inline std::vector<uint8_t> random_pack(unsigned seed, bool turned = false, int 
     add(at + "o", Kind::q5, c.n_embd, q);
     add(at + "gate", Kind::q5, c.n_ff, c.n_embd);
     add(at + "up", Kind::q6, c.n_ff, c.n_embd);
-    add(at + "down", i == 0 ? Kind::q8 : Kind::q4, c.n_embd, c.n_ff);
+    add(at + "down", i == 0 ? Kind::q4d : Kind::q4, c.n_embd, c.n_ff);
   }
   return writer.bytes();
 }

@@ -21,8 +21,17 @@ def test_both_give_the_same_answer_and_their_rates(
     samples = figures["samples"]
     assert {name: len(rates) for name, rates in samples.items()} == {"bare": 2, "served": 2}
     assert min(*samples["bare"], *samples["served"]) > 0
-    assert figures["share"] == figures["bare_tok_s"] / figures["served_tok_s"] - 1
+    alone, behind = (sum(1 / rate for rate in samples[name]) for name in ("bare", "served"))
+    assert figures["share"] == pytest.approx(behind / alone - 1)
     assert figures["server_ms"] > 0
+
+
+def test_a_disturbed_round_does_not_move_the_share() -> None:
+    bare = [100.0, 100.0, 50.0, 50.0, 100.0, 100.0]  # others came in the second round, and stayed
+    served = [98.0, 98.0, 49.0, 49.0, 20.0, 98.0]
+    rates = {"bare": bare, "served": served}
+    figures = overhead._result(rates, overhead._Spent(n_tokens=1))
+    assert figures["share"] == pytest.approx(1 / 0.98 - 1)
 
 
 def test_what_is_no_answer_is_no_figure() -> None:

@@ -35,6 +35,26 @@ def test_a_damaged_pack_is_listed_with_its_fault(qwell: Any, tmp_path: Path, pac
     assert done.stdout.startswith("damaged (")
 
 
+def test_a_pack_of_an_older_version_is_not_called_damaged(
+    qwell: Any, tmp_path: Path, packs: Path
+) -> None:
+    pack = write_tiny_pack(packs / "a.qpack")
+    raw = bytearray(pack.read_bytes())
+    raw[8] -= 1  # the version
+    pack.write_bytes(raw)
+    where = ("--cache-dir", str(tmp_path / "cache"))
+    assert qwell("models", *where).stdout.startswith("of an older version")
+    (row,) = json.loads(qwell("models", "--json", *where).stdout)
+    assert row["outdated"]
+    assert "fault" not in row
+    done = qwell("models", "verify", *where)
+    assert done.returncode == 0
+    assert done.stdout.startswith("of an older version")
+    removed = qwell("models", "remove", pack.name, "--yes", *where)
+    assert removed.returncode == 0
+    assert not pack.exists()
+
+
 def test_an_empty_cache_says_how_to_fill_it(qwell: Any, tmp_path: Path) -> None:
     assert "qwell pull" in qwell("models", "--cache-dir", str(tmp_path / "none")).stdout
 

@@ -98,7 +98,7 @@ def test_q4_keeps_attention_as_in_the_source(write_gguf: Callable[..., Path]) ->
     kinds = {part.spec.name: part.spec.kind for part in plan(source, "q4")}
     source.close()
     assert {kinds[f"L0.{name}"] for name in "qkvo"} == {Kind.Q5}
-    assert {kinds[f"L0.{name}"] for name in ("gate", "up", "down")} == {Kind.Q4}
+    assert {kinds[f"L0.{name}"] for name in ("gate", "up", "down")} == {Kind.Q4D}
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])

@@ -27,7 +27,7 @@ def flip(path: Path, offset: int) -> None:
 def test_header_is_what_the_document_says(tiny: Path) -> None:
     raw = tiny.read_bytes()
     magic, version, n_tensors, size, meta_offset, meta_bytes = struct.unpack_from("<8sIIQQQ", raw)
-    assert (magic, version, size) == (b"QWELLPK1", 5, len(raw))
+    assert (magic, version, size) == (b"QWELLPK1", 6, len(raw))
     assert raw[40:64] == bytes(24)
     assert struct.unpack_from("<10I", raw, 64) == (259, 64, 2, 4, 2, 16, 128, 1024, 1, 272)
     assert struct.unpack_from("<2f", raw, 128) == (1_000_000.0, np.float32(1e-6))

@@ -40,6 +40,36 @@ def test_decode_undoes_encode(kind: Kind) -> None:
         np.testing.assert_array_equal(m2, m)
 
 
+def random_q4d() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(4)
+    u = rng.integers(0, 16, (ROWS, COLS)).astype(np.uint8)
+    both = rng.integers(0, 1 << 16, (ROWS, COLS // 32)).astype(np.uint16)
+    return u, rng.standard_normal((ROWS, 1)).astype(np.float32), both
+
+
+def test_decode_undoes_encode_of_q4d() -> None:
+    raw = encode(Kind.Q4D, *random_q4d())
+    assert raw.size == tensor_bytes(Kind.Q4D, ROWS, COLS)
+    for before, after in zip(random_q4d(), decode(Kind.Q4D, raw, ROWS, COLS), strict=True):
+        assert before.dtype == after.dtype
+        np.testing.assert_array_equal(after, before)
+
+
+def test_every_weight_of_q4d_lies_where_the_document_says() -> None:
+    u, d, both = random_q4d()
+    groups = encode(Kind.Q4D, u, d, both).reshape(ROWS // 16, -1)
+    value = values(Kind.Q4D, u, d, both)
+    for row, col in np.ndindex(ROWS, COLS):
+        group, r, block = groups[row // 16], row % 16, col // 32
+        step = group[4 * r :][:4].view(np.float32)[0]
+        pair, i = group[64 + 576 * (block // 2) :][:576], block % 2
+        zero, scale = pair[32 * i + 2 * r :][:2].tolist()
+        quad, j = col % 32 // 4, col % 4
+        byte = pair[64 + 256 * i + lane(quad % 4, r, j)]
+        code = int(byte >> 4 if quad >= 4 else byte & 15)
+        assert value[row, col] == pytest.approx(step * scale * (code - zero / 16), rel=1e-6)
+
+
 def lane(v: int, row: int, j: int) -> int:
     """Byte of row and column j of a quad in lane vector v."""
     return 64 * v + 4 * row + j
@@ -160,7 +190,7 @@ def test_a_code_stands_for_its_value(kind: Kind, code: int, value: float) -> Non
     assert (values(kind, u, d) == value / 4).all()
 
 
-@pytest.mark.parametrize("kind", [Kind.Q8, Kind.Q6, Kind.Q5, Kind.Q4])
+@pytest.mark.parametrize("kind", [Kind.Q8, Kind.Q6, Kind.Q5, Kind.Q4, Kind.Q4D])
 def test_pairs_are_whole_cache_lines(kind: Kind) -> None:
     assert tensor_bytes(kind, 16, 64) % 64 == 0
 

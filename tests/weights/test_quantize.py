@@ -8,6 +8,7 @@ from hypothesis.extra.numpy import arrays
 
 from qwell.weights.blocks import F32, U8
 from qwell.weights.quantize import (
+    double_quantize_q4,
     normal_steps,
     quantize_q4,
     quantize_q5,
@@ -60,6 +61,53 @@ def test_codes_stay_in_their_range(w: np.ndarray) -> None:
         assert q.min() >= -most
         assert q.max() < most
     assert quantize_q4(w)[2].max() <= 15
+
+
+def double_quantized(w: F32) -> F32:
+    """Rows (n, blocks, 32) as their codes define them."""
+    d, m, _ = quantize_q4(w.reshape(-1, 32))
+    fitted = (a.astype(np.float32).reshape(w.shape[:2]) for a in (d, m))
+    step, both, u = double_quantize_q4(w, *fitted)
+    assert u.max() <= 15
+    scale, zero = (both >> 8).astype(np.float32), (both & 255).astype(np.float32)
+    assert scale.min() >= 1
+    rebuilt: F32 = (step * scale)[:, :, None] * (u - zero[:, :, None] / np.float32(16))
+    return rebuilt
+
+
+def test_scales_in_bytes_cost_next_to_nothing() -> None:
+    """Blocks of unequal size, as rows of weights have them."""
+    rng = np.random.default_rng(0)
+    sizes = rng.uniform(0.3, 1, (200, 28, 1)).astype(np.float32)
+    w = rng.standard_normal((200, 28, 32), np.float32) * sizes
+    plain = rebuilt("q4", w.reshape(-1, 32)).reshape(w.shape)
+    assert np.linalg.norm(double_quantized(w) - w) < 1.02 * np.linalg.norm(plain - w)
+
+
+@settings(deadline=None)
+@given(w=groups)
+def test_no_block_of_a_row_is_off_by_more_than_its_steps(w: F32) -> None:
+    """A row's largest block sets the step that the others' scales count in."""
+    row = w[None]
+    reach = np.maximum(w.max(axis=1), 0) - np.minimum(w.min(axis=1), 0)
+    allowed = reach / 5 + reach.max() / 255 + 1e-4
+    assert (np.abs(double_quantized(row) - row)[0] <= allowed[:, None]).all()
+
+
+@pytest.mark.parametrize("value", [0.0, 0.5, -0.5])
+def test_blocks_of_one_value_keep_it(value: float) -> None:
+    w = np.full((2, 2, 32), value, np.float32)
+    np.testing.assert_allclose(double_quantized(w), w, atol=0.002)
+
+
+def test_a_negative_scale_is_turned_round() -> None:
+    u = np.arange(32).reshape(1, 1, 32) % 16
+    d, m = np.full((1, 1), -0.25, np.float32), np.full((1, 1), 2.0, np.float32)
+    w = (d[:, :, None] * u + m[:, :, None]).astype(np.float32)
+    step, both, codes = double_quantize_q4(w, d, m)
+    np.testing.assert_array_equal(codes, 15 - u)
+    assert step[0, 0] * 255 == pytest.approx(0.25)
+    assert both[0, 0] == 255 * 256 + 7 * 16
 
 
 def rebuilt_scan(w: F32, bits: U8, weights: F32 | None = None) -> F32:

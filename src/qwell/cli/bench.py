@@ -115,7 +115,7 @@ def _served(seen: dict[str, Any] | None) -> list[str]:
         f"stop, answering {rest['answering']:8.0f} ms until the processor rests",
         f"stop, reading   {rest['reading']:8.0f} ms until the processor rests",
         f"HTTP, events    {cost['share']:8.1%} more time a token than the engine alone",
-        f"the server      {cost['server_ms']:8.2f} ms of a processor for a token",
+        f"the server      {cost['server_ms']:8.2f} ms of a processor a token, its start included",
     ]
 
 

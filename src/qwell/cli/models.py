@@ -20,6 +20,7 @@ _WORDS = {
     "kept": ("not removed: add --yes", "未删除：请加 --yes"),
     "ask": ("remove? [y/N] ", "删除吗？[y/N] "),
     "damaged": ("damaged", "已损坏"),
+    "outdated": ("of an older version, not used any more", "旧版本，已不再使用"),
     "whole": ("whole", "完好"),
     "no digest known": ("no digest known", "没有可对照的摘要"),
     "download": ("download", "下载的文件"),
@@ -64,6 +65,8 @@ def _verified(item: Item) -> dict[str, str]:
     from qwell.cli.progress import watching_weights
     from qwell.weights.inventory import verify
 
+    if item.is_outdated:
+        return {"path": str(item.path), "result": "outdated"}
     try:
         with watching_weights() as report:
             is_known = verify(item, report)
@@ -112,6 +115,8 @@ def _line(item: Item) -> str:
     size = f"{item.n_bytes / 1e6:.0f} MB"
     if item.fault:
         return f"{_told(f'damaged ({item.fault})')}  {size}  {item.path}"
+    if item.is_outdated:
+        return f"{_told('outdated')}  {size}  {item.path}"
     kind = item.quant or _told(item.kind)
     return f"{item.name or item.path.name}  {kind}  {size}  {item.path}"
 

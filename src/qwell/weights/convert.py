@@ -23,6 +23,7 @@ from qwell.weights.blocks import F16, F32, GROUP, U8
 from qwell.weights.pack import PackWriter, TensorSpec, unwatched
 from qwell.weights.planes import LANES, Kind, encode, padded_rows, scan_bits
 from qwell.weights.quantize import (
+    double_quantize_q4,
     quantize_q4,
     quantize_q5,
     quantize_q6,
@@ -35,7 +36,7 @@ from qwell.weights.source import Source, Tensor, check_tensors, pack_config
 Quant = Literal["auto", "q8", "q5", "q4"]
 _Number = TypeVar("_Number", bound=np.generic)
 
-_FORCED = {"q8": Kind.Q8, "q5": Kind.Q5, "q4": Kind.Q4}
+_FORCED = {"q8": Kind.Q8, "q5": Kind.Q5, "q4": Kind.Q4D}
 # 4 bits do half of their harm here, in an eighth of the weights: q4 keeps these as in the source.
 _ATTENTION = ("q", "k", "v", "o")
 # The kind that keeps a type's values exactly, or nearly: a symmetric code of 5 bits can't follow
@@ -220,7 +221,7 @@ def write_pack(
     meta = {
         "name": source.name,
         "source": origin,
-        "quant": _body_kinds(parts)[0][0],
+        "quant": _body_kinds(parts)[0][0].removesuffix("d"),  # q4d is a way to hold q4
         "quant_why": why(quant, parts),
         "architecture": source.config["model_type"],
         "config": dict(source.config),
@@ -289,6 +290,8 @@ def convert_piece(path: Path, part: Part, tensor: Tensor, first: int, last: int)
         return tensor.type.dequantize(blocks).view(np.uint8).reshape(-1)
     if kind is Kind.SCAN:
         return encode(kind, *_scan_codes(tensor, blocks, part.weights))
+    if kind is Kind.Q4D:
+        return encode(kind, *_q4d_codes(tensor, blocks))
     return encode(kind, *_shaped(*codes(tensor, blocks, kind), tensor.cols))
 
 
@@ -328,6 +331,14 @@ def _q4_codes(tensor: Tensor, blocks: U8) -> tuple[U8, F16, F16]:
     else:
         d, m, u = quantize_q4(_groups(tensor, blocks))
     return u, d, m
+
+
+def _q4d_codes(tensor: Tensor, blocks: U8) -> tuple[U8, F32, NDArray[np.uint16]]:
+    rows = _groups(tensor, blocks).reshape(-1, tensor.cols // GROUP, GROUP)
+    _, d, m = _q4_codes(tensor, blocks)
+    fitted = (a.astype(np.float32).reshape(rows.shape[:2]) for a in (d, m))
+    step, both, u = double_quantize_q4(rows, *fitted)
+    return _padded(u.reshape(-1, tensor.cols)), _padded(step), _padded(both)
 
 
 def _groups(tensor: Tensor, blocks: U8) -> F32:

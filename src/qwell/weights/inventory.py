@@ -15,7 +15,7 @@ from qwell.errors import QwellError
 from qwell.weights.bundle import CODER
 from qwell.weights.download import file_digest
 from qwell.weights.ensure import models_dir, packs_dir
-from qwell.weights.pack import SUFFIX, read_pack, verify_pack
+from qwell.weights.pack import SUFFIX, is_outdated, read_pack, verify_pack
 from qwell.weights.progress import Progress, Report, unwatched
 
 _DIGESTS: Mapping[str, str] = {CODER.file_name: CODER.sha256}
@@ -25,7 +25,8 @@ _DIGESTS: Mapping[str, str] = {CODER.file_name: CODER.sha256}
 class Item:
     """kind pack: served as it is; download: what packs are made from.
 
-    fault is empty, or what is wrong at first sight (without reading all of the bytes).
+    fault is empty, or what is wrong at first sight (without reading all of the bytes). Of a pack
+    that is_outdated nothing more is known: an older version wrote it, the next start makes another.
     """
 
     kind: Literal["pack", "download"]
@@ -35,12 +36,14 @@ class Item:
     quant: str = ""
     source: str = ""
     fault: str = ""
+    is_outdated: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON; what is not known is left out."""
         known = {"name": self.name, "quant": self.quant, "source": self.source, "fault": self.fault}
         facts: dict[str, Any] = {"kind": self.kind, "bytes": self.n_bytes, "path": str(self.path)}
-        return {key: fact for key, fact in known.items() if fact} | facts
+        old = {"outdated": True} if self.is_outdated else {}
+        return {key: fact for key, fact in known.items() if fact} | old | facts
 
 
 def listed(settings: Settings) -> list[Item]:
@@ -102,6 +105,8 @@ def remove(item: Item) -> None:
 def _pack(path: Path) -> Item:
     """A damaged one is listed with its fault: the next start makes it anew."""
     n_bytes = path.stat().st_size
+    if is_outdated(path):
+        return Item("pack", path, n_bytes, is_outdated=True)
     try:
         meta = read_pack(path).meta
     except QwellError as error:

@@ -23,7 +23,7 @@ from qwell.weights.blocks import U8
 from qwell.weights.planes import Kind, tensor_bytes
 
 MAGIC = b"QWELLPK1"
-VERSION = 5
+VERSION = 6
 SUFFIX = ".qpack"
 _PAGE = 4096
 _HEAD = struct.Struct("<8sIIQQQ24x")
@@ -166,6 +166,13 @@ def read_pack(path: Path) -> Pack:
         raise _corrupt(path, "changed bytes in its header, table or meta", "the bytes written")
     config = PackConfig(*_CONFIG.unpack_from(front, _HEAD.size))
     return Pack(path, config, _table(front), json.loads(body))
+
+
+def is_outdated(path: Path) -> bool:
+    """Whether an older version of qwell wrote it: nothing is wrong with it, and nobody reads it."""
+    with path.open("rb") as file:
+        head = file.read(_HEAD.size)
+    return len(head) == _HEAD.size and head.startswith(MAGIC) and _HEAD.unpack(head)[1] < VERSION
 
 
 def _table(front: bytes) -> dict[str, tuple[TensorSpec, int]]:

@@ -11,15 +11,18 @@ from enum import IntEnum
 from functools import partial
 
 import numpy as np
+from numpy.typing import NDArray
 
 from qwell.weights.blocks import F16, F32, U8
 
 LANES = 16  # rows of a group, side by side in a lane vector
 COLS = 32  # columns of a block
 PAIR = 2  # blocks that lie together, so that everything starts on a cache line
+ZEROS = 16  # zero points of Q4D between two codes
 WIDE = 512  # a scan of this many columns has fewer bits for those that tell less
 
 Scales = F16 | F32
+Minima = F16 | NDArray[np.uint16]
 
 
 class Kind(IntEnum):
@@ -30,6 +33,7 @@ class Kind(IntEnum):
     SCAN = 4
     ROWS = 5
     Q6 = 6
+    Q4D = 7  # q4 whose scales are quantised, too
 
 
 _VECTORS = {
@@ -37,6 +41,7 @@ _VECTORS = {
     Kind.Q6: 6,
     Kind.Q5: 5,
     Kind.Q4: 4,
+    Kind.Q4D: 4,
 }  # lane vectors of 64 bytes a block
 
 _OFFSETS = {Kind.Q8: 128, Kind.Q6: 32, Kind.Q5: 16}  # the code of the value 0
@@ -70,21 +75,25 @@ def tensor_bytes(kind: Kind, rows: int, cols: int) -> int:
         return rows // LANES * (LANES * 4 + int(scan_bits(cols)[::COLS].sum()) * 64)
     assert cols % (PAIR * COLS) == 0, cols
     scales = LANES * 2 * (2 if kind is Kind.Q4 else 1)
-    return rows // LANES * (cols // COLS) * (scales + _VECTORS[kind] * 64)
+    head = LANES * 4 if kind is Kind.Q4D else 0
+    return rows // LANES * (head + (cols // COLS) * (scales + _VECTORS[kind] * 64))
 
 
-def encode(kind: Kind, u: U8, d: Scales, m: F16 | None = None) -> U8:
+def encode(kind: Kind, u: U8, d: Scales, m: Minima | None = None) -> U8:
     """The bytes of a piece of a matrix, flat.
 
     u  # (rows, cols) codes as the kind stores them: q + 128, q + 32, q + 16, 0..15; for ROWS the
        # bytes of int8 q; for SCAN as many bits as scan_bits says
-    d  # (rows, cols / 32) float16; for SCAN (rows, 1) float32
-    m  # (rows, cols / 32) for Q4
+    d  # (rows, cols / 32) float16; for SCAN and Q4D (rows, 1) float32
+    m  # (rows, cols / 32) for Q4; for Q4D uint16, a block's scale * 256 + its zero point
     """
     if kind is Kind.ROWS:
         return _encode_rows(u, d)
     if kind is Kind.SCAN:
         return _encode_scan(u, d)
+    if kind is Kind.Q4D:
+        assert m is not None
+        return _encode_q4d(u, d, m)
     parts = [_scales(d)]
     if m is not None:
         parts.append(_scales(m))
@@ -100,12 +109,14 @@ def encode(kind: Kind, u: U8, d: Scales, m: F16 | None = None) -> U8:
     return np.concatenate([part.reshape(*pairs, -1) for part in parts], axis=2).reshape(-1)
 
 
-def decode(kind: Kind, raw: U8, rows: int, cols: int) -> tuple[U8, Scales, F16 | None]:
+def decode(kind: Kind, raw: U8, rows: int, cols: int) -> tuple[U8, Scales, Minima | None]:
     """Inverse of encode."""
     if kind is Kind.ROWS:
         return _decode_rows(raw, rows, cols)
     if kind is Kind.SCAN:
         return _decode_scan(raw, rows, cols)
+    if kind is Kind.Q4D:
+        return _decode_q4d(raw, rows, cols)
     pairs = raw.reshape(rows // LANES, cols // (PAIR * COLS), -1)
     at = PAIR * LANES * 2
     d, m = _scales_of(pairs[:, :, :at], cols), None
@@ -124,13 +135,19 @@ def decode(kind: Kind, raw: U8, rows: int, cols: int) -> tuple[U8, Scales, F16 |
     return _from_lanes(lanes), d, m
 
 
-def values(kind: Kind, u: U8, d: Scales, m: F16 | None = None) -> F32:
+def values(kind: Kind, u: U8, d: Scales, m: Minima | None = None) -> F32:
     """float32, (rows, cols)."""
     if kind is Kind.SCAN:
         from_centre: F32 = d.astype(np.float32) * (u - _scan_centres(u.shape[1]))
         return from_centre
     q = u.view(np.int8) if kind is Kind.ROWS else u
     codes = q.reshape(len(u), -1, COLS).astype(np.float32)
+    if kind is Kind.Q4D:
+        assert m is not None
+        both = m.view(np.uint16)[:, :, None]
+        codes -= (both & 255).astype(np.float32) / np.float32(ZEROS)
+        codes *= (both >> 8).astype(np.float32)
+        return (codes * d[:, :, None]).reshape(u.shape)
     codes -= np.float32(_OFFSETS.get(kind, 0))
     codes *= d.astype(np.float32)[:, :, None]
     if m is not None:
@@ -202,7 +219,25 @@ def _split_evenly(vectors: U8, bits: int) -> U8:
     return quads.reshape(*vectors.shape[:2], 8, 64)
 
 
-def _scales(d: Scales) -> U8:
+def _encode_q4d(u: U8, d: Scales, m: Minima) -> U8:
+    groups = len(u) // LANES
+    parts = (_scales(m), _join_nibbles(_to_lanes(u)))
+    pairs = [part.reshape(groups, u.shape[1] // (PAIR * COLS), -1) for part in parts]
+    steps = np.ascontiguousarray(d, np.float32).view(np.uint8).reshape(groups, -1)
+    body = np.concatenate(pairs, axis=2).reshape(groups, -1)
+    return np.concatenate([steps, body], axis=1).reshape(-1)
+
+
+def _decode_q4d(raw: U8, rows: int, cols: int) -> tuple[U8, F32, Minima]:
+    groups = raw.reshape(rows // LANES, -1)
+    steps = np.ascontiguousarray(groups[:, : LANES * 4]).view(np.float32).reshape(-1, 1)
+    pairs = groups[:, LANES * 4 :].reshape(len(groups), cols // (PAIR * COLS), -1)
+    at = PAIR * LANES * 2
+    lanes = _split_nibbles(pairs[:, :, at:].reshape(-1, cols // COLS, 4, 64))
+    return _from_lanes(lanes), steps, _scales_of(pairs[:, :, :at], cols).view(np.uint16)
+
+
+def _scales(d: Scales | Minima) -> U8:
     """(rows, blocks) to (groups, blocks, 32 bytes): one scale a row."""
     by_block = d.reshape(-1, LANES, d.shape[1]).transpose(0, 2, 1)
     return np.ascontiguousarray(by_block).view(np.uint8)

@@ -13,6 +13,7 @@ from __future__ import annotations
 from itertools import product
 
 import numpy as np
+from numpy.typing import NDArray
 
 from qwell.weights.blocks import F16, F32, I8, U8
 
@@ -81,6 +82,27 @@ def quantize_q4(w: F32) -> tuple[F16, F16, U8]:
     d16, m16 = best_d.astype(np.float16), best_m.astype(np.float16)
     codes = _affine_codes(w, d16.astype(np.float32), m16.astype(np.float32))
     return d16, m16, codes.astype(np.uint8)
+
+
+def double_quantize_q4(w: F32, d: F32, m: F32) -> tuple[F32, NDArray[np.uint16], U8]:
+    """Rows (n, blocks, 32) with scales and minima (n, blocks) to whole numbers in steps of a row.
+
+    Steps (n, 1), scale * 256 + zero point (n, blocks), and codes (n, blocks, 32) in 0..15, for
+    values step * scale * (code - zero / 16), scale in 1..255 and zero in 0..255. Scales that are
+    quantised themselves: T. Dettmers et al., QLoRA, 2023.
+    """
+    ends = m, m + np.float32(15) * d
+    low = np.minimum(np.minimum(*ends), np.float32(0))  # a zero point lies between the ends
+    span = np.maximum(np.maximum(*ends), np.float32(0)) - low
+    step = span.max(axis=1, keepdims=True) / np.float32(15 * 255)
+    scale = np.clip(np.rint(span * _inverse(step) / np.float32(15)), 1, 255)
+    inverse = _inverse(scale * step)
+    zero = np.clip(np.rint(low * inverse * np.float32(-16)), 0, 255)
+    codes = w * inverse[:, :, None]
+    codes += zero[:, :, None] / np.float32(16)
+    np.clip(np.rint(codes, out=codes), 0, 15, out=codes)
+    both = (scale * 256 + zero).astype(np.uint16)
+    return step, both, codes.astype(np.uint8)
 
 
 def normal_steps(bits: U8) -> F32:
