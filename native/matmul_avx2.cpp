@@ -35,7 +35,7 @@ inline __m256 scales(const uint16_t* p) {
 }
 
 // Of half a group's rows and a block: what a product of codes counts, and what the sum of its
-// activations.
+// activations; of q4d, the zero point instead, in codes.
 struct Scales {
   __m256 d, m;
 };
@@ -46,9 +46,9 @@ inline Scales scales_of(const Block& block, int half) {
   if constexpr (kind == Kind::q4d) {
     const __m128i pairs = _mm_loadu_si128(reinterpret_cast<const __m128i*>(at));
     const __m256i both = _mm256_cvtepu16_epi32(pairs);
-    const __m256 d = _mm256_cvtepi32_ps(_mm256_srli_epi32(both, 8));
     const __m256 zero = _mm256_cvtepi32_ps(_mm256_and_si256(both, _mm256_set1_epi32(255)));
-    return {d, _mm256_mul_ps(_mm256_mul_ps(d, zero), _mm256_set1_ps(-1 / kZeros))};
+    return {_mm256_cvtepi32_ps(_mm256_srli_epi32(both, 8)),
+            _mm256_mul_ps(zero, _mm256_set1_ps(1 / kZeros))};
   }
   return {scales(at), kind == Kind::q4 ? scales(block.m + half * 8) : _mm256_setzero_ps()};
 }
@@ -214,13 +214,14 @@ inline void unpack(const Block& block, uint8_t* to) {
 // What a tile of W tokens adds up over the blocks of one group, half a group at a time.
 template <Kind kind, int W>
 struct Sums {
-  static constexpr bool kHasMinima = kind == Kind::q4 || kind == Kind::q4d;
   alignas(32) float total[2][W][8] = {};
   // d * value [+ m * sum of activations], for the half's rows
   inline void add(int half, int t, const Scales& s, __m256i dot, float dx, float sx) {
     __m256 sum = _mm256_load_ps(total[half][t]);
-    sum = _mm256_fmadd_ps(s.d, scaled<kind>(dot, dx, sx), sum);
-    if constexpr (kHasMinima) sum = _mm256_fmadd_ps(s.m, _mm256_set1_ps(sx), sum);
+    __m256 value = scaled<kind>(dot, dx, sx);
+    if constexpr (kind == Kind::q4d) value = _mm256_fnmadd_ps(s.m, _mm256_set1_ps(sx), value);
+    sum = _mm256_fmadd_ps(s.d, value, sum);
+    if constexpr (kind == Kind::q4) sum = _mm256_fmadd_ps(s.m, _mm256_set1_ps(sx), sum);
     _mm256_store_ps(total[half][t], sum);
   }
   // A block's unpacked bytes times the tokens from `first` on, as many as stay in registers.
@@ -257,13 +258,14 @@ struct Sums {
     for (int half = 0; half < 2; ++half) {
       QWELL_UNROLL
       for (int t = 0; t < W; ++t) {
-        __m256 value = _mm256_load_ps(total[half][t]);
-        if constexpr (kind == Kind::q4d) {
-          value = _mm256_mul_ps(value, _mm256_loadu_ps(steps + half * 8));
-        }
+        const __m256 value = _mm256_load_ps(total[half][t]);
         float* to = y + t * stride + half * 8;
-        if (accumulate) value = _mm256_add_ps(value, _mm256_loadu_ps(to));
-        _mm256_storeu_ps(to, value);
+        const __m256 before = accumulate ? _mm256_loadu_ps(to) : _mm256_setzero_ps();
+        if constexpr (kind == Kind::q4d) {
+          _mm256_storeu_ps(to, _mm256_fmadd_ps(value, _mm256_loadu_ps(steps + half * 8), before));
+        } else {
+          _mm256_storeu_ps(to, _mm256_add_ps(value, before));
+        }
       }
     }
   }

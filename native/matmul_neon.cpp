@@ -27,7 +27,8 @@ inline float32x4_t halves(const uint16_t* p) {
   return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p)));
 }
 
-// Of four rows and a block: what a product of codes counts, and what the sum of its activations.
+// Of four rows and a block: what a product of codes counts, and what the sum of its activations; of
+// q4d, the zero point instead, in codes.
 struct Scales {
   float32x4_t d, m;
 };
@@ -36,9 +37,8 @@ template <Kind kind>
 inline Scales scales_of(const Block& block, int part) {
   if constexpr (kind == Kind::q4d) {
     const uint16x4_t both = vld1_u16(block.d + part * 4);
-    const float32x4_t d = vcvtq_f32_u32(vmovl_u16(vshr_n_u16(both, 8)));
     const float32x4_t zero = vcvtq_f32_u32(vmovl_u16(vand_u16(both, vdup_n_u16(255))));
-    return {d, vmulq_n_f32(vmulq_f32(d, zero), -1 / kZeros)};
+    return {vcvtq_f32_u32(vmovl_u16(vshr_n_u16(both, 8))), vmulq_n_f32(zero, 1 / kZeros)};
   }
   return {halves(block.d + part * 4),
           kind == Kind::q4 ? halves(block.m + part * 4) : vdupq_n_f32(0)};
@@ -91,8 +91,9 @@ void multiply(const uint8_t* group, int blocks, const int8_t* panel, const Activ
         const float scale = dx[b * T + t], sum = sx[b * T + t];
         float32x4_t value = vmulq_n_f32(vcvtq_f32_s32(dot[part][t]), scale);
         value = vaddq_f32(value, vdupq_n_f32(signed_offset(kind) * sum));
+        if constexpr (kind == Kind::q4d) value = vfmsq_n_f32(value, s.m, sum);
         total[part][t] = vfmaq_f32(total[part][t], s.d, value);
-        if constexpr (kind == Kind::q4 || kind == Kind::q4d) {
+        if constexpr (kind == Kind::q4) {
           total[part][t] = vfmaq_n_f32(total[part][t], s.m, sum);
         }
       }
@@ -101,11 +102,13 @@ void multiply(const uint8_t* group, int blocks, const int8_t* panel, const Activ
   for (int t = 0; t < T; ++t) {
     for (int part = 0; part < kParts; ++part) {
       float* to = y + t * stride + part * 4;
-      float32x4_t value = total[part][t];
+      const float32x4_t before = accumulate ? vld1q_f32(to) : vdupq_n_f32(0);
       if constexpr (kind == Kind::q4d) {
-        value = vmulq_f32(value, vld1q_f32(reinterpret_cast<const float*>(group) + part * 4));
+        const float32x4_t step = vld1q_f32(reinterpret_cast<const float*>(group) + part * 4);
+        vst1q_f32(to, vfmaq_f32(before, total[part][t], step));
+      } else {
+        vst1q_f32(to, vaddq_f32(before, total[part][t]));
       }
-      vst1q_f32(to, accumulate ? vaddq_f32(vld1q_f32(to), value) : value);
     }
   }
 }

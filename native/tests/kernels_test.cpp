@@ -100,6 +100,32 @@ void products_are_equal(const Kernels& k, Random& random) {
   }
 }
 
+// What is drafted is verified by a wider pass, which must not choose otherwise than one alone.
+void a_token_has_the_same_bits_in_any_tile(const Kernels& k, Random& random) {
+  const int cols = 448, rows = 32, m = 30;
+  for (Kind kind : {Kind::q8, Kind::q6, Kind::q5, Kind::q4, Kind::q4d}) {
+    const auto data = random_tensor(random, kind, rows, cols);
+    const Tensor w{kind, rows, cols, data.data(), data.size()};
+    const auto x = random_floats(random, m * cols);
+    std::vector<uint8_t> panel(static_cast<size_t>(panel_bytes(cols)));
+    const auto before = random_floats(random, m * rows);
+    auto alone = before;
+    for (int t = 0; t < m; ++t) {
+      const std::vector<float> row(x.begin() + t * cols, x.begin() + (t + 1) * cols);
+      const Quantized one(k, row, 1, cols, k.tile);
+      k.matmul(w, 0, rows / 16, one.view, &alone[static_cast<size_t>(t * rows)], rows, true,
+               panel.data());
+    }
+    for (int width : {2, 3, 7, m}) {
+      const std::vector<float> some(x.begin(), x.begin() + width * cols);
+      const Quantized all(k, some, width, cols, k.tile);
+      auto together = before;
+      k.matmul(w, 0, rows / 16, all.view, together.data(), rows, true, panel.data());
+      CHECK(std::equal(together.begin(), together.begin() + width * rows, alone.begin()));
+    }
+  }
+}
+
 void extreme_codes_do_not_overflow(const Kernels& k) {
   // All weights and activations at their largest: the case that int16 sums must survive.
   for (Kind kind : {Kind::q8, Kind::q6, Kind::q5, Kind::q4, Kind::q4d}) {
@@ -248,6 +274,7 @@ void test(const Kernels& k) {
   quantizing_is_equal(k, random);
   poison_spreads_over_a_span(k, random);
   products_are_equal(k, random);
+  a_token_has_the_same_bits_in_any_tile(k, random);
   extreme_codes_do_not_overflow(k);
   scans_are_equal(k, random);
   rows_are_equal(k, random);
