@@ -112,6 +112,31 @@ def test_values_that_are_no_numbers_are_refused(tmp_path: Path, bad: float) -> N
         packed(damaged, "q8", tmp_path / "p.qpack")
 
 
+def test_weights_beyond_float16_are_refused_by_q4(tmp_path: Path) -> None:
+    source = tiny_source(tiny_config(), seed=0)
+    name = "model.layers.1.mlp.up_proj.weight"
+    array = source.tensors[name].floats(0, 128).copy()
+    array[77, 5] = 2e6
+    huge = replace(source, tensors={**source.tensors, name: from_array(array)})
+    with pytest.raises(QwellError, match=rf"weights-corrupt.*{name}"):
+        packed(huge, "q4", tmp_path / "p.qpack")
+
+
+@pytest.mark.parametrize("kind", ["Q8_0", "Q4_0", "Q4_1"])
+def test_q4_is_close_to_its_source(
+    write_gguf: Callable[..., Path], tmp_path: Path, kind: str
+) -> None:
+    source = open_gguf(write_gguf(kind=kind))
+    path = packed(source, "q4", tmp_path / "p.qpack")
+    values, wanted = dequantized(path), dequantized_source(source.path)
+    source.close()
+    assert read_pack(path).meta["quant"] == "q4"
+    allowed = 0.1 if kind == "Q8_0" else 0.01
+    for name in (name for name in wanted if "mlp" in name):
+        error = np.linalg.norm(values[name] - wanted[name])
+        assert 0 < error < allowed * np.linalg.norm(wanted[name]), name
+
+
 def test_a_scale_that_is_no_number_is_refused(
     write_gguf: Callable[..., Path], tmp_path: Path
 ) -> None:

@@ -94,6 +94,13 @@ def test_no_block_of_a_row_is_off_by_more_than_its_steps(w: F32) -> None:
     assert (np.abs(double_quantized(row) - row)[0] <= allowed[:, None]).all()
 
 
+def test_one_large_weight_does_not_spoil_its_row() -> None:
+    w = np.random.default_rng(0).standard_normal((100, 28, 32), np.float32)
+    w[:, 0, 0] = 200
+    rest = double_quantized(w)[:, 1:] - w[:, 1:]
+    assert np.linalg.norm(rest) < 0.1 * np.linalg.norm(w[:, 1:])
+
+
 @pytest.mark.parametrize("value", [0.0, 0.5, -0.5])
 def test_blocks_of_one_value_keep_it(value: float) -> None:
     w = np.full((2, 2, 32), value, np.float32)

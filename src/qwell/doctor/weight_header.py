@@ -26,7 +26,7 @@ _BLOCKS = {  # GGUF type: values a block, bytes a block
 _PACK_HEAD = struct.Struct("<8sIIQQQ24x")
 _PACK_CONFIG = struct.Struct("<10I24x2f56x")
 _PACK_ENTRY = struct.Struct("<64sIII4xQQ")
-_SEALED_VERSIONS = (1, 2, 3, 4, 5)
+_SEALED_VERSIONS = (1, 2, 3, 4, 5, 6)
 _MOST_JSON = 100_000_000
 
 

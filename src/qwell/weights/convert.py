@@ -280,19 +280,26 @@ def convert_piece(path: Path, part: Part, tensor: Tensor, first: int, last: int)
     kind = part.spec.kind
     blocks = tensor.blocks(first, last)
     if not np.isfinite(tensor.type.scales(blocks)).all():
-        raise QwellError(
-            "weights-corrupt",
-            found=f"{path}: tensor {part.source_name} holds values that are no numbers",
-            expected="finite weights and scales",
-            fix="the file was damaged or badly converted: download it again (`qwell pull`)",
-        )
+        raise _no_numbers(path, part)
     if kind is Kind.F32:
         return tensor.type.dequantize(blocks).view(np.uint8).reshape(-1)
     if kind is Kind.SCAN:
         return encode(kind, *_scan_codes(tensor, blocks, part.weights))
     if kind is Kind.Q4D:
-        return encode(kind, *_q4d_codes(tensor, blocks))
+        u, step, both = _q4d_codes(tensor, blocks)
+        if not np.isfinite(step).all():
+            raise _no_numbers(path, part)
+        return encode(kind, u, step, both)
     return encode(kind, *_shaped(*codes(tensor, blocks, kind), tensor.cols))
+
+
+def _no_numbers(path: Path, part: Part) -> QwellError:
+    return QwellError(
+        "weights-corrupt",
+        found=f"{path}: tensor {part.source_name} holds values that are no numbers",
+        expected="finite weights and scales",
+        fix="the file was damaged or badly converted: download it again (`qwell pull`)",
+    )
 
 
 def _scan_codes(tensor: Tensor, blocks: U8, weights: F32 | None) -> tuple[U8, F32]:
@@ -335,9 +342,10 @@ def _q4_codes(tensor: Tensor, blocks: U8) -> tuple[U8, F16, F16]:
 
 def _q4d_codes(tensor: Tensor, blocks: U8) -> tuple[U8, F32, NDArray[np.uint16]]:
     rows = _groups(tensor, blocks).reshape(-1, tensor.cols // GROUP, GROUP)
-    _, d, m = _q4_codes(tensor, blocks)
-    fitted = (a.astype(np.float32).reshape(rows.shape[:2]) for a in (d, m))
-    step, both, u = double_quantize_q4(rows, *fitted)
+    with np.errstate(over="ignore", invalid="ignore"):  # the caller looks at the steps
+        _, d, m = _q4_codes(tensor, blocks)
+        fitted = (a.astype(np.float32).reshape(rows.shape[:2]) for a in (d, m))
+        step, both, u = double_quantize_q4(rows, *fitted)
     return _padded(u.reshape(-1, tensor.cols)), _padded(step), _padded(both)
 
 

@@ -155,7 +155,7 @@ def read_pack(path: Path) -> Pack:
             raise _corrupt(path, f"a file that starts with {head[:8]!r}", f"{MAGIC!r}")
         _, version, n_tensors, size, meta_offset, meta_bytes = _HEAD.unpack(head)
         if version != VERSION:
-            raise _corrupt(path, f"pack version {version}", f"version {VERSION}")
+            raise _of_another_version(path, version)
         _check_size(path, os.fstat(file.fileno()).st_size, size)
         if meta_offset + meta_bytes + _SEAL != size:
             raise _corrupt(path, f"meta at {meta_offset} of {meta_bytes} bytes", f"end at {size}")
@@ -197,6 +197,17 @@ def _check_size(path: Path, found: int, expected: int) -> None:
 
 def _repack(path: Path) -> str:
     return f"delete it (`rm '{path}'`) and start again: it is made anew from the model"
+
+
+def _of_another_version(path: Path, version: int) -> QwellError:
+    """One outside of the cache may be all that somebody has: nobody is told to delete it."""
+    return QwellError(
+        "weights-corrupt",
+        found=f"{path}: pack version {version}",
+        expected=f"version {VERSION}",
+        fix="another version of qwell made it: start with the model that it was made from, or "
+        "`qwell pull` the default one",
+    )
 
 
 def _corrupt(path: Path, found: str, expected: str) -> QwellError:

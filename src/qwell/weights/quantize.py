@@ -4,8 +4,8 @@ Knows numbers only: no tensor names, no files, no memory layout. Callers bound t
 passing a few thousand groups at a time.
 
 Every group of 32 values gets one float16 scale (and a minimum for 4 bits), chosen to make the
-squared error small; codes are computed with the scale as rounded to float16. Rows of a scan get
-one float32 scale each.
+squared error small; codes are computed with the scale as rounded to float16, or to a byte. Rows of
+a scan get one float32 scale each.
 """
 
 from __future__ import annotations
@@ -95,7 +95,8 @@ def double_quantize_q4(w: F32, d: F32, m: F32) -> tuple[F32, NDArray[np.uint16],
     low = np.minimum(np.minimum(*ends), np.float32(0))  # a zero point lies between the ends
     span = np.maximum(np.maximum(*ends), np.float32(0)) - low
     step = span.max(axis=1, keepdims=True) / np.float32(15 * 255)
-    scale = np.clip(np.rint(span * _inverse(step) / np.float32(15)), 1, 255)
+    # Rather up: a scale too small cuts a block's largest values, one too large rounds them more.
+    scale = np.clip(np.ceil(span * _inverse(step) / np.float32(15) - np.float32(0.25)), 1, 255)
     inverse = _inverse(scale * step)
     zero = np.clip(np.rint(low * inverse * np.float32(-16)), 0, 255)
     codes = w * inverse[:, :, None]
